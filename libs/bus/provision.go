@@ -1,0 +1,125 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"nexus.internal/libs/contract"
+)
+
+// ErrDrift means that a stream or consumer exists with settings other than
+// ours. Changing it silently could drop messages; somebody has to decide.
+var ErrDrift = errors.New("its settings differ from what this version of Nexus needs")
+
+// Provision creates the streams and consumers that are missing and checks
+// those that exist.
+func Provision(ctx context.Context, js jetstream.JetStream, streams []contract.Stream, consumers []contract.Consumer) error {
+	for _, s := range streams {
+		if err := provisionStream(ctx, js, s); err != nil {
+			return err
+		}
+	}
+	for _, c := range consumers {
+		if err := provisionConsumer(ctx, js, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func streamConfig(s contract.Stream) jetstream.StreamConfig {
+	cfg := jetstream.StreamConfig{
+		Name:       s.Name,
+		Subjects:   s.Subjects,
+		Storage:    jetstream.FileStorage,
+		Discard:    jetstream.DiscardNew,
+		Retention:  jetstream.WorkQueuePolicy,
+		MaxBytes:   s.MaxBytes,
+		MaxMsgs:    -1,
+		MaxAge:     s.MaxAge,
+		Duplicates: s.Duplicates,
+		Replicas:   1,
+	}
+	if s.Retention == contract.RetainForAge {
+		// A full log of the past gives up its oldest entries; a full queue of
+		// work must refuse new ones instead.
+		cfg.Retention, cfg.Discard = jetstream.LimitsPolicy, jetstream.DiscardOld
+	}
+	return cfg
+}
+
+func provisionStream(ctx context.Context, js jetstream.JetStream, s contract.Stream) error {
+	want := streamConfig(s)
+	st, err := js.Stream(ctx, s.Name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		if st, err = js.CreateStream(ctx, want); err != nil {
+			return fmt.Errorf("create stream %s: %w", s.Name, err)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("look up stream %s: %w", s.Name, err)
+	}
+	if diff := streamDrift(want, st.CachedInfo().Config); diff != "" {
+		return fmt.Errorf("stream %s: %w: %s", s.Name, ErrDrift, diff)
+	}
+	return nil
+}
+
+// streamDrift names the first setting that differs. Replicas are left to the
+// operator: a cluster raises them. The switches in the second half would let a
+// publisher act on messages that are not its own.
+func streamDrift(want, got jetstream.StreamConfig) string {
+	switch {
+	case got.Retention != want.Retention:
+		return fmt.Sprintf("retention is %v, want %v", got.Retention, want.Retention)
+	case !slices.Equal(got.Subjects, want.Subjects):
+		return fmt.Sprintf("subjects are %v, want %v", got.Subjects, want.Subjects)
+	case got.Discard != want.Discard:
+		return fmt.Sprintf("discard is %v, want %v", got.Discard, want.Discard)
+	case got.Storage != want.Storage:
+		return fmt.Sprintf("storage is %v, want %v", got.Storage, want.Storage)
+	case got.MaxAge != want.MaxAge:
+		return fmt.Sprintf("max age is %v, want %v", got.MaxAge, want.MaxAge)
+	case got.AllowRollup, got.AllowMsgTTL, got.AllowMsgSchedules, got.AllowMsgCounter, got.AllowAtomicPublish, got.SubjectDeleteMarkerTTL != 0:
+		return "rollups, message TTLs, schedules, counters and atomic batches must be off"
+	}
+	return ""
+}
+
+func provisionConsumer(ctx context.Context, js jetstream.JetStream, c contract.Consumer) error {
+	want := jetstream.ConsumerConfig{
+		Durable:       c.Durable,
+		FilterSubject: c.Filter,
+		AckPolicy:     jetstream.AckExplicitPolicy,
+		AckWait:       c.AckWait,
+		// Attempts are counted in Postgres; the broker never gives up on a
+		// message by itself.
+		MaxDeliver:    -1,
+		MaxAckPending: c.MaxAckPending,
+	}
+	cons, err := js.Consumer(ctx, c.Stream, c.Durable)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		if _, err = js.CreateConsumer(ctx, c.Stream, want); err != nil {
+			return fmt.Errorf("create consumer %s of %s: %w", c.Durable, c.Stream, err)
+		}
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look up consumer %s of %s: %w", c.Durable, c.Stream, err)
+	}
+	got := cons.CachedInfo().Config
+	if got.FilterSubject != want.FilterSubject || got.AckPolicy != want.AckPolicy || got.MaxDeliver != want.MaxDeliver {
+		return fmt.Errorf("consumer %s of %s: %w: filter %q, ack policy %v, max deliver %d", c.Durable, c.Stream, ErrDrift, got.FilterSubject, got.AckPolicy, got.MaxDeliver)
+	}
+	if got.AckWait != want.AckWait || got.MaxAckPending != want.MaxAckPending {
+		// Both follow settings and may change while messages wait.
+		if _, err := js.UpdateConsumer(ctx, c.Stream, want); err != nil {
+			return fmt.Errorf("update consumer %s of %s: %w", c.Durable, c.Stream, err)
+		}
+	}
+	return nil
+}

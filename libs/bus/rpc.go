@@ -1,0 +1,223 @@
+package bus
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+	"github.com/rs/zerolog"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+
+	"nexus.internal/libs/contract"
+	"nexus.internal/libs/fault"
+	"nexus.internal/libs/telemetry"
+)
+
+const (
+	// maxTimeout bounds how long a handler may work on one request, whatever
+	// the requester says.
+	maxTimeout = 30 * time.Second
+	// maxConcurrent bounds the requests one process handles at once.
+	maxConcurrent = 256
+)
+
+// RPC answers requests of other services as a NATS micro service, so that
+// `nats micro ls` and `nats micro stats` show it. It is a run.Component.
+type RPC struct {
+	nc        *nats.Conn
+	log       zerolog.Logger
+	tracer    trace.Tracer
+	name      string
+	version   string
+	endpoints []endpoint
+	health    func(context.Context) error
+	slots     chan struct{}
+	working   sync.WaitGroup
+}
+
+type endpoint struct {
+	subject string
+	handle  func(ctx context.Context, data []byte) ([]byte, error)
+}
+
+// NewRPC makes the service of one name. It answers contract.RPCPing by itself.
+func NewRPC(nc *nats.Conn, log zerolog.Logger, tracer trace.TracerProvider, name string) *RPC {
+	r := &RPC{
+		nc: nc, log: log, tracer: tracer.Tracer("nexus.internal/libs/bus"),
+		name: "nexus-" + name, version: "1.0.0", slots: make(chan struct{}, maxConcurrent),
+		health: func(context.Context) error { return nil },
+	}
+	Handle(r, contract.RPCPing(name), r.ping)
+	return r
+}
+
+// Health sets what the service asks itself before it answers a ping.
+func (r *RPC) Health(check func(context.Context) error) { r.health = check }
+
+func (r *RPC) ping(ctx context.Context, _ struct{}) (struct{}, error) {
+	if err := r.health(ctx); err != nil {
+		return struct{}{}, fault.Wrap(fault.Unavailable, err, "Postgres does not answer.")
+	}
+	return struct{}{}, nil
+}
+
+// Handle answers requests on subject with fn. It must be called before Run.
+// An error of fn goes back to the requester as a fault; one without a kind is
+// logged here and says nothing about its cause there.
+func Handle[Req, Resp any](r *RPC, subject string, fn func(context.Context, Req) (Resp, error)) {
+	r.endpoints = append(r.endpoints, endpoint{subject: subject, handle: func(ctx context.Context, data []byte) ([]byte, error) {
+		var req Req
+		if err := json.Unmarshal(data, &req); err != nil {
+			return nil, fault.Invalidf("bad_request", "The request is not valid JSON for this call: %v.", err)
+		}
+		resp, err := fn(ctx, req)
+		if err != nil {
+			return nil, err
+		}
+		out, err := json.Marshal(resp)
+		if err != nil {
+			return nil, fmt.Errorf("encode the answer: %w", err)
+		}
+		if int64(len(out)) > r.nc.MaxPayload() {
+			return nil, fault.New(fault.TooLarge, "", "The answer is larger than one message; ask for less.")
+		}
+		return out, nil
+	}})
+}
+
+// Name implements run.Component.
+func (r *RPC) Name() string { return r.name + " rpc" }
+
+// Run implements run.Component.
+func (r *RPC) Run(ctx context.Context, ready func()) error {
+	svc, err := micro.AddService(r.nc, micro.Config{Name: r.name, Version: r.version, Description: "Nexus " + r.name})
+	if err != nil {
+		return fmt.Errorf("register %s: %w", r.name, err)
+	}
+	base := context.WithoutCancel(ctx)
+	for _, e := range r.endpoints {
+		name := strings.ReplaceAll(e.subject, ".", "-")
+		err := svc.AddEndpoint(name, micro.HandlerFunc(func(req micro.Request) { r.serve(base, e, req) }), micro.WithEndpointSubject(e.subject))
+		if err != nil {
+			return errors.Join(fmt.Errorf("register endpoint %s: %w", e.subject, err), svc.Stop())
+		}
+	}
+	if err := r.nc.Flush(); err != nil {
+		return errors.Join(fmt.Errorf("register %s: %w", r.name, err), svc.Stop())
+	}
+	ready()
+	<-ctx.Done()
+	err = svc.Stop()
+	r.working.Wait()
+	if err != nil && !r.nc.IsClosed() {
+		return fmt.Errorf("stop %s: %w", r.name, err)
+	}
+	return nil
+}
+
+func (r *RPC) serve(base context.Context, e endpoint, req micro.Request) {
+	r.slots <- struct{}{}
+	r.working.Go(func() {
+		defer func() { <-r.slots }()
+		ctx, cancel := context.WithTimeout(base, timeoutOf(req.Headers()))
+		defer cancel()
+		ctx = telemetry.FromHeader(ctx, nats.Header(req.Headers()))
+		ctx, span := r.tracer.Start(ctx, e.subject, trace.WithSpanKind(trace.SpanKindServer))
+		defer span.End()
+		out, err := r.call(ctx, e, req.Data())
+		if err != nil {
+			span.SetStatus(codes.Error, err.Error())
+			r.refuse(ctx, e.subject, req, err)
+			return
+		}
+		if err := req.Respond(out); err != nil {
+			r.log.Warn().Err(err).Str(telemetry.FieldSubject, e.subject).Msg("could not answer a request")
+		}
+	})
+}
+
+// call turns a panic into an error: one bad request must not end the process.
+func (r *RPC) call(ctx context.Context, e endpoint, data []byte) (out []byte, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic while handling %s: %v", e.subject, p)
+		}
+	}()
+	return e.handle(ctx, data)
+}
+
+func (r *RPC) refuse(ctx context.Context, subject string, req micro.Request, err error) {
+	public := fault.Public(err)
+	if public.Kind == fault.Internal {
+		r.log.Error().Err(err).Str(telemetry.FieldSubject, subject).Str(telemetry.FieldTraceID, telemetry.TraceID(ctx)).Msg("request failed")
+	}
+	body, encErr := json.Marshal(public)
+	if encErr != nil {
+		body = nil
+	}
+	if err := req.Error(string(public.Kind), public.Code, body); err != nil {
+		r.log.Warn().Err(err).Str(telemetry.FieldSubject, subject).Msg("could not answer a request")
+	}
+}
+
+func timeoutOf(h micro.Headers) time.Duration {
+	ms, err := strconv.ParseInt(h.Get(contract.HeaderTimeout), 10, 64)
+	if err != nil || ms <= 0 {
+		return maxTimeout
+	}
+	return min(time.Duration(ms)*time.Millisecond, maxTimeout)
+}
+
+// Call asks another service. Its faults come back as *fault.Error; a service
+// that does not answer, or is not there, is a fault of kind Unavailable.
+// Without a deadline in ctx it waits ten seconds.
+func Call[Resp any](ctx context.Context, nc *nats.Conn, subject string, req any) (Resp, error) {
+	var resp Resp
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, 10*time.Second)
+		defer cancel()
+	}
+	msg := nats.NewMsg(subject)
+	var err error
+	if msg.Data, err = json.Marshal(req); err != nil {
+		return resp, fmt.Errorf("encode the request for %s: %w", subject, err)
+	}
+	deadline, _ := ctx.Deadline()
+	msg.Header.Set(contract.HeaderTimeout, strconv.FormatInt(max(1, time.Until(deadline).Milliseconds()), 10))
+	telemetry.InjectHeader(ctx, msg.Header)
+	answer, err := nc.RequestMsgWithContext(ctx, msg)
+	if err != nil {
+		return resp, callFault(subject, err)
+	}
+	if kind := answer.Header.Get(micro.ErrorCodeHeader); kind != "" {
+		var f fault.Error
+		if err := json.Unmarshal(answer.Data, &f); err != nil || f.Kind == "" {
+			return resp, fmt.Errorf("%s answered with an unreadable error %q", subject, kind)
+		}
+		return resp, &f
+	}
+	if err := json.Unmarshal(answer.Data, &resp); err != nil {
+		return resp, fmt.Errorf("decode the answer of %s: %w", subject, err)
+	}
+	return resp, nil
+}
+
+func callFault(subject string, err error) error {
+	err = fmt.Errorf("ask %s: %w", subject, err)
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	if errors.Is(err, nats.ErrMaxPayload) {
+		return fault.Wrap(fault.TooLarge, err, "The request is larger than the broker takes.")
+	}
+	return fault.Wrap(fault.Unavailable, err, "A service that is needed for this does not answer now.")
+}

@@ -1,0 +1,80 @@
+package wmjs
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/nats-io/nats.go"
+
+	"nexus.internal/libs/telemetry"
+)
+
+// Delivery says where a message came from. Unlike metadata, which its
+// publisher wrote, all of it but Header is the broker's own word.
+type Delivery struct {
+	Stream   string
+	Consumer string
+	Subject  string
+	// Sequence is the message's place in its stream.
+	Sequence uint64
+	// Attempt counts the deliveries of the message, from 1.
+	Attempt int
+	// Stored is when the stream took the message.
+	Stored time.Time
+	// Header has every value of headers that were given more than once.
+	Header nats.Header
+}
+
+type deliveryKey struct{}
+
+// DeliveryOf returns the delivery of the message that ctx belongs to.
+func DeliveryOf(ctx context.Context) (Delivery, bool) {
+	d, ok := ctx.Value(deliveryKey{}).(Delivery)
+	return d, ok
+}
+
+// delivery is a message between its arrival and its settlement.
+type delivery struct {
+	Delivery
+	raw    *nats.Msg
+	msg    *message.Message
+	cancel context.CancelFunc
+	// unread is closed when nobody took the message.
+	unread chan struct{}
+}
+
+// newDelivery wraps what the broker sent. Whatever its headers hold, a message
+// comes out of it: judging the content is the handler's part.
+func newDelivery(ctx context.Context, raw *nats.Msg) *delivery {
+	d := &delivery{Delivery: describe(raw), raw: raw, unread: make(chan struct{})}
+	ctx = context.WithValue(telemetry.FromHeader(ctx, raw.Header), deliveryKey{}, d.Delivery)
+	ctx, d.cancel = context.WithCancel(ctx)
+	d.msg = message.NewMessageWithContext(ctx, d.id(), raw.Data)
+	for name, values := range raw.Header {
+		if len(values) > 0 {
+			d.msg.Metadata.Set(name, values[0])
+		}
+	}
+	return d
+}
+
+func describe(raw *nats.Msg) Delivery {
+	d := Delivery{Subject: raw.Subject, Attempt: 1, Header: raw.Header}
+	// A reply subject of an unknown shape costs the facts, not the message.
+	if meta, err := raw.Metadata(); err == nil {
+		d.Stream, d.Consumer = meta.Stream, meta.Consumer
+		d.Sequence, d.Stored = meta.Sequence.Stream, meta.Timestamp
+		d.Attempt = max(1, int(meta.NumDelivered))
+	}
+	return d
+}
+
+// id is the publisher's message id, or else the message's place in its stream.
+func (d *delivery) id() string {
+	if id := d.raw.Header.Get(nats.MsgIdHdr); id != "" {
+		return id
+	}
+	return fmt.Sprintf("%s:%d", d.Stream, d.Sequence)
+}

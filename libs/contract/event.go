@@ -1,0 +1,120 @@
+package contract
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// An event message is a pack: a JSON array of one or more events that happened
+// together and share their type. Under load many jobs change state in one
+// transaction; their events travel in one message.
+
+// MaxEventsPerMessage bounds a pack.
+const MaxEventsPerMessage = 64
+
+// Event is something that happened. It never changes once published; the same
+// event may be published more than once, always with the same id.
+type Event struct {
+	// ID is unique for ever. A job event's id is "<job id>/<version>".
+	ID string `json:"id"`
+	// Type is the versioned type, for example nexus.job.succeeded.v1.
+	Type   string    `json:"type"`
+	Time   time.Time `json:"time"`
+	Source string    `json:"source"`
+	// Actor is the owner of the key that caused it, or the service that did.
+	Actor     string `json:"actor"`
+	RequestID string `json:"request_id,omitempty"`
+	// TraceParent is the W3C trace context the event happened in.
+	TraceParent string          `json:"traceparent,omitempty"`
+	Data        json.RawMessage `json:"data"`
+}
+
+// Event areas.
+const (
+	AreaJob  = "job"
+	AreaAuth = "auth"
+)
+
+// EventType is the versioned type of an event of an area: nexus.<area>.<what>.v1.
+func EventType(area, what string) string {
+	return "nexus." + area + "." + what + ".v1"
+}
+
+// Job events beyond those named after the state reached.
+const (
+	WhatStaleLease = "stale_lease_recovery"
+)
+
+// JobEventID is the id of the event of a job's version-th state change.
+func JobEventID(jobID string, version int) string {
+	return fmt.Sprintf("%s/%d", jobID, version)
+}
+
+// JobChange is the data of a job event: the job after a state change.
+type JobChange struct {
+	JobID       string `json:"job_id"`
+	JobType     string `json:"job_type"`
+	Status      Status `json:"status"`
+	Attempt     int    `json:"attempt"`
+	MaxAttempts int    `json:"max_attempts"`
+	// Version counts the state changes of the job, from 1.
+	Version   int        `json:"version"`
+	CreatedBy string     `json:"created_by"`
+	Worker    string     `json:"worker,omitempty"`
+	ErrorText string     `json:"error_text,omitempty"`
+	NextRunAt *time.Time `json:"next_run_at,omitempty"`
+}
+
+// StaleLease is the data of a stale_lease_recovery event.
+type StaleLease struct {
+	JobID              string `json:"job_id"`
+	OriginalLeaseOwner string `json:"original_lease_owner"`
+	RecoveringWorker   string `json:"recovering_worker"`
+	NewStatus          Status `json:"new_status"`
+}
+
+// Auth events.
+const (
+	WhatAuthSuccess = "success"
+	WhatAuthFailure = "failure"
+	WhatAuthDenied  = "denied"
+)
+
+// AuthDecision is the data of an auth event. It never holds a key or a token.
+type AuthDecision struct {
+	// KeyHashPrefix is the first 12 hexadecimal digits of the key's SHA-256.
+	KeyHashPrefix string `json:"key_hash_prefix,omitempty"`
+	Role          string `json:"role,omitempty"`
+	RequiredRole  string `json:"required_role,omitempty"`
+	// Endpoint is the route pattern, never the raw URL.
+	Endpoint string `json:"endpoint,omitempty"`
+	Address  string `json:"address,omitempty"`
+	Detail   string `json:"detail,omitempty"`
+}
+
+// EncodeEvents writes a pack.
+func EncodeEvents(events []Event) ([]byte, error) {
+	if len(events) == 0 || len(events) > MaxEventsPerMessage {
+		return nil, fmt.Errorf("a pack holds 1 to %d events, not %d", MaxEventsPerMessage, len(events))
+	}
+	return json.Marshal(events)
+}
+
+// DecodeEvents reads a pack. It refuses what is not a pack of complete events:
+// whatever reaches the subject without being one is not ours.
+func DecodeEvents(data []byte) ([]Event, error) {
+	var events []Event
+	if err := json.Unmarshal(data, &events); err != nil {
+		return nil, fmt.Errorf("decode events: %w", err)
+	}
+	if len(events) == 0 || len(events) > MaxEventsPerMessage {
+		return nil, fmt.Errorf("a pack holds 1 to %d events, not %d", MaxEventsPerMessage, len(events))
+	}
+	for i, e := range events {
+		if e.ID == "" || e.Type == "" || e.Time.IsZero() || e.Source == "" {
+			return nil, fmt.Errorf("event %d of the pack lacks an id, a type, a time or a source", i)
+		}
+	}
+	return events, nil
+}

@@ -1,0 +1,72 @@
+package contract
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"unicode"
+	"unicode/utf8"
+)
+
+// CheckPayload reports what is wrong with a job payload: it must be a JSON
+// object of at most MaxPayload bytes in valid UTF-8, without the character
+// NUL, written or escaped. Postgres and many readers refuse NUL; a payload
+// with it would fail for ever behind the door.
+func CheckPayload(p []byte) error {
+	switch {
+	case len(p) > MaxPayload:
+		return fmt.Errorf("payload has %d bytes; the limit is %d", len(p), MaxPayload)
+	case !utf8.Valid(p):
+		return errors.New("payload is not valid UTF-8")
+	case !json.Valid(p):
+		return errors.New("payload is not valid JSON")
+	case !isObject(p):
+		return errors.New("payload must be a JSON object")
+	case holdsNUL(p):
+		return errors.New("payload must not contain the character NUL (\\u0000)")
+	}
+	return nil
+}
+
+func isObject(p []byte) bool {
+	for _, c := range p {
+		switch c {
+		case ' ', '\t', '\r', '\n':
+		default:
+			return c == '{'
+		}
+	}
+	return false
+}
+
+// holdsNUL looks for the escape \u0000 in valid JSON, where NUL itself cannot
+// stand. A backslash that is itself escaped starts no escape.
+func holdsNUL(p []byte) bool {
+	for i := 0; i < len(p); i++ {
+		if p[i] != '\\' {
+			continue
+		}
+		if i+5 < len(p) && string(p[i+1:i+6]) == "u0000" {
+			return true
+		}
+		i++
+	}
+	return false
+}
+
+// CheckIdempotencyKey reports what is wrong with an idempotency key: it must
+// be at most MaxIdempotencyKey bytes of printable UTF-8. No key is fine.
+func CheckIdempotencyKey(key string) error {
+	if len(key) > MaxIdempotencyKey {
+		return fmt.Errorf("idempotency_key has %d bytes; the limit is %d", len(key), MaxIdempotencyKey)
+	}
+	if !utf8.ValidString(key) {
+		return errors.New("idempotency_key is not valid UTF-8")
+	}
+	for _, r := range key {
+		if !unicode.IsPrint(r) {
+			return errors.New("idempotency_key must hold printable characters only")
+		}
+	}
+	return nil
+}

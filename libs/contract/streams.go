@@ -1,0 +1,74 @@
+package contract
+
+import "time"
+
+// Retention says what makes a stream forget a message.
+type Retention string
+
+// Kinds of retention.
+const (
+	// RetainUntilDone keeps a message until its one consumer has acknowledged it.
+	RetainUntilDone Retention = "work_queue"
+	// RetainForAge keeps a message until it is older than Stream.MaxAge.
+	RetainForAge Retention = "limits"
+)
+
+// Stream describes one JetStream stream. Every stream is file backed and
+// refuses new messages rather than dropping old ones when it is full.
+type Stream struct {
+	Name      string
+	Subjects  []string
+	Retention Retention
+	// MaxAge is zero for streams that hold work: unfinished work never expires.
+	MaxAge time.Duration
+	// MaxBytes bounds the stream on disk.
+	MaxBytes int64
+	// Duplicates is how long a message id is remembered.
+	Duplicates time.Duration
+	// Outside marks the stream that outsiders can publish to. Schedules,
+	// rollups, per-message TTLs, counters and batches must stay off on it: each
+	// would let a publisher act on messages that are not its own.
+	Outside bool
+}
+
+// Consumer describes one durable pull consumer.
+type Consumer struct {
+	Stream  string
+	Durable string
+	Filter  string
+	// AckWait is how long a delivered message may stay silent.
+	AckWait time.Duration
+	// MaxAckPending bounds the messages delivered and not acknowledged.
+	MaxAckPending int
+}
+
+const gib = 1 << 30
+
+// Streams lists every stream of the platform.
+func Streams() []Stream {
+	return []Stream{
+		{Name: StreamCommands, Subjects: []string{PatternCommands}, Retention: RetainUntilDone, MaxBytes: 4 * gib, Duplicates: 2 * time.Minute},
+		{Name: StreamSubmit, Subjects: []string{PatternSubmit}, Retention: RetainUntilDone, MaxBytes: gib, Duplicates: 100 * time.Millisecond, Outside: true},
+		{Name: StreamRuns, Subjects: []string{PatternRuns}, Retention: RetainUntilDone, MaxBytes: 4 * gib, Duplicates: 2 * time.Minute},
+		{Name: StreamEvents, Subjects: []string{PatternEvents}, Retention: RetainForAge, MaxAge: 7 * 24 * time.Hour, MaxBytes: 8 * gib, Duplicates: 2 * time.Minute},
+		{Name: StreamDead, Subjects: []string{PatternDead}, Retention: RetainForAge, MaxAge: 28 * 24 * time.Hour, MaxBytes: gib, Duplicates: 2 * time.Minute},
+	}
+}
+
+// Consumers lists every durable consumer of the platform. lease is the run
+// lease; a silent run message is delivered again after it.
+func Consumers(lease time.Duration) []Consumer {
+	out := []Consumer{
+		{Stream: StreamCommands, Durable: ConsumerRecorder, Filter: PatternCommands, AckWait: 30 * time.Second, MaxAckPending: 20_000},
+		{Stream: StreamSubmit, Durable: ConsumerDoor, Filter: PatternSubmit, AckWait: 30 * time.Second, MaxAckPending: 5_000},
+		{Stream: StreamEvents, Durable: ConsumerAudit, Filter: PatternEvents, AckWait: 30 * time.Second, MaxAckPending: 20_000},
+		{Stream: StreamDead, Durable: ConsumerDead, Filter: PatternDead, AckWait: 30 * time.Second, MaxAckPending: 1_000},
+	}
+	for _, q := range []string{QueueCorpus, QueuePlugins, QueueBench} {
+		out = append(out, Consumer{
+			Stream: StreamRuns, Durable: RunConsumer(q, PriorityNormal), Filter: RunFilter(q, PriorityNormal),
+			AckWait: lease, MaxAckPending: 20_000,
+		})
+	}
+	return out
+}

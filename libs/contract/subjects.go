@@ -1,0 +1,182 @@
+package contract
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Stream names. All streams live in the NEXUS account.
+const (
+	StreamCommands = "NEXUS_COMMANDS"
+	StreamSubmit   = "NEXUS_SUBMIT"
+	StreamRuns     = "NEXUS_RUNS"
+	StreamEvents   = "NEXUS_EVENTS"
+	StreamDead     = "NEXUS_DEAD"
+)
+
+// Durable consumer names.
+const (
+	ConsumerRecorder = "jobs-recorder"
+	ConsumerDoor     = "gateway-door"
+	ConsumerAudit    = "audit-events"
+	ConsumerDead     = "audit-dead"
+)
+
+// SubjectSubmitJobs carries SubmitCommand messages from the gateways to the
+// recorder.
+const SubjectSubmitJobs = "nexus.cmd.jobs.submit"
+
+// Subject patterns, for stream and subscription filters.
+const (
+	PatternCommands = "nexus.cmd.jobs.>"
+	PatternSubmit   = "nexus.submit.>"
+	PatternRuns     = "nexus.run.>"
+	PatternEvents   = "nexus.events.>"
+	PatternDead     = "nexus.dead.>"
+	// PatternJobEvents matches every job event, of any type of job.
+	PatternJobEvents = "nexus.events.job.>"
+	PatternCancel    = "nexus.ctl.cancel.*"
+)
+
+// Request subjects, answered by NATS micro services.
+const (
+	RPCAuthVerify = "nexus.rpc.auth.verify"
+
+	RPCJobsGet       = "nexus.rpc.jobs.get"
+	RPCJobsList      = "nexus.rpc.jobs.list"
+	RPCJobsCancel    = "nexus.rpc.jobs.cancel"
+	RPCJobsTypes     = "nexus.rpc.jobs.types"
+	RPCJobsClaim     = "nexus.rpc.jobs.claim"
+	RPCJobsHeartbeat = "nexus.rpc.jobs.heartbeat"
+	RPCJobsFinish    = "nexus.rpc.jobs.finish"
+
+	RPCCorpusDocuments = "nexus.rpc.corpus.documents"
+	RPCCorpusDocument  = "nexus.rpc.corpus.document"
+	RPCCorpusText      = "nexus.rpc.corpus.text"
+	RPCCorpusIngestJob = "nexus.rpc.corpus.ingest_job"
+
+	RPCPluginsRuns   = "nexus.rpc.plugins.runs"
+	RPCPluginsRun    = "nexus.rpc.plugins.run"
+	RPCPluginsHealth = "nexus.rpc.plugins.health"
+
+	RPCAuditLogs = "nexus.rpc.audit.logs"
+)
+
+// RPCPing is the subject on which a service says whether it can do its work.
+func RPCPing(service string) string { return "nexus.rpc." + service + ".ping" }
+
+// Queues group job types that are served by the same workers.
+const (
+	QueueCorpus  = "corpus"
+	QueuePlugins = "plugins"
+	// QueueBench carries the no-op jobs of the load programs; it has a worker
+	// only where NEXUS_BENCH_JOBS_ENABLED is set.
+	QueueBench = "bench"
+)
+
+// PriorityNormal is the lane of every run that asks for no other.
+const PriorityNormal = "normal"
+
+// Message headers of Nexus. They keep their exact case on the wire.
+const (
+	// HeaderReplyTo names the inbox that waits for a command's answer. It is a
+	// header because JetStream uses the reply subject for its own answer.
+	HeaderReplyTo = "Nexus-Reply-To"
+	// HeaderType is the versioned type of the message's body.
+	HeaderType = "Nexus-Type"
+	// HeaderSource names the service that published the message.
+	HeaderSource = "Nexus-Source"
+	// HeaderTime is when the message was made, RFC 3339 UTC.
+	HeaderTime = "Nexus-Time"
+	// HeaderTimeout is how long a requester still waits, in milliseconds.
+	HeaderTimeout = "Nexus-Timeout-Ms"
+	// HeaderIdempotencyKey and HeaderRequestID are set by clients of the NATS door.
+	HeaderIdempotencyKey = "Nexus-Idempotency-Key"
+	HeaderRequestID      = "Nexus-Request-Id"
+	// HeaderReason, HeaderOrigin say why and from which subject a message
+	// became a dead letter.
+	HeaderReason = "Nexus-Reason"
+	HeaderOrigin = "Nexus-Origin"
+)
+
+// MaxToken is the longest word allowed inside a subject, in bytes.
+const MaxToken = 64
+
+// ValidToken reports whether s may stand as one word of a subject: 1 to
+// MaxToken characters out of a-z, A-Z, 0-9, '_' and '-'.
+func ValidToken(s string) bool {
+	if s == "" || len(s) > MaxToken {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '_', c == '-':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+func subject(words ...string) (string, error) {
+	for _, w := range words {
+		if !ValidToken(w) {
+			return "", fmt.Errorf("subject word %q: want 1 to %d of a-z A-Z 0-9 _ -", w, MaxToken)
+		}
+	}
+	return strings.Join(words, "."), nil
+}
+
+// RunSubject is where a run message is published. id is the id of its first job.
+func RunSubject(queue, priority, jobType, id string) (string, error) {
+	return subject("nexus", "run", queue, priority, jobType, id)
+}
+
+// RunFilter matches the run messages of one queue and priority.
+func RunFilter(queue, priority string) string {
+	return "nexus.run." + queue + "." + priority + ".>"
+}
+
+// RunConsumer is the durable name of the workers of one queue and priority.
+func RunConsumer(queue, priority string) string {
+	return "run-" + queue + "-" + priority
+}
+
+// EventSubject is where an event message is published: nexus.events.<area>.<what>.<word>.
+// The word is the job type for job events and the role for auth events.
+func EventSubject(area, what, word string) (string, error) {
+	return subject("nexus", "events", area, what, word)
+}
+
+// JobEventPattern matches the event messages that say a job reached status.
+func JobEventPattern(status Status) string {
+	return "nexus.events.job." + string(status) + ".*"
+}
+
+// CancelSubject tells whoever runs the job to stop.
+func CancelSubject(jobID string) (string, error) {
+	return subject("nexus", "ctl", "cancel", jobID)
+}
+
+// SubmitSubject is the NATS door of one owner for one job type.
+func SubmitSubject(owner, jobType string) (string, error) {
+	return subject("nexus", "submit", owner, jobType)
+}
+
+// ParseSubmitSubject splits a NATS door subject into owner and job type.
+func ParseSubmitSubject(s string) (owner, jobType string, err error) {
+	words := strings.Split(s, ".")
+	if len(words) != 4 || words[0] != "nexus" || words[1] != "submit" {
+		return "", "", fmt.Errorf("subject %q: want nexus.submit.<owner>.<job_type>", s)
+	}
+	if _, err := subject(words...); err != nil {
+		return "", "", err
+	}
+	return words[2], words[3], nil
+}
+
+// DeadSubject is where a message that cannot be handled is kept.
+func DeadSubject(service, reason string) (string, error) {
+	return subject("nexus", "dead", service, reason)
+}

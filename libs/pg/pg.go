@@ -1,0 +1,184 @@
+// Package pg opens Postgres for a service: one pool that serves both bun and
+// the bulk statements of the hot paths, with the service's own database role.
+// It holds no SQL of any service.
+package pg
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/exaring/otelpgx"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect/pgdialect"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// Config says where the database is and how many connections a service may use.
+type Config struct {
+	// PoolSize connections are kept open; up to MaxOverflow more are opened
+	// under load.
+	PoolSize    int `env:"DB_POOL_SIZE" envDefault:"5" doc:"Database connections a service keeps open."`
+	MaxOverflow int `env:"DB_MAX_OVERFLOW" envDefault:"10" doc:"Database connections a service may open beyond the pool size under load."`
+	// RecycleSeconds is the age at which a connection is replaced.
+	RecycleSeconds int `env:"DB_POOL_RECYCLE" envDefault:"3600" doc:"Age at which a database connection is replaced, in seconds."`
+	// PrePing checks a connection that was idle for a second before use.
+	PrePing bool `env:"DB_POOL_PRE_PING" envDefault:"true" doc:"Check a database connection that has been idle before it is used."`
+}
+
+// Validate implements config.Validator.
+func (c Config) Validate() error {
+	var errs []error
+	if c.PoolSize < 1 || c.PoolSize > 500 {
+		errs = append(errs, fmt.Errorf("NEXUS_DB_POOL_SIZE is %d: want 1 to 500", c.PoolSize))
+	}
+	if c.MaxOverflow < 0 || c.MaxOverflow > 500 {
+		errs = append(errs, fmt.Errorf("NEXUS_DB_MAX_OVERFLOW is %d: want 0 to 500", c.MaxOverflow))
+	}
+	if c.RecycleSeconds < 1 {
+		errs = append(errs, fmt.Errorf("NEXUS_DB_POOL_RECYCLE is %d: want at least 1 second", c.RecycleSeconds))
+	}
+	return errors.Join(errs...)
+}
+
+// Options complete a Config with what is not a setting of its own.
+type Options struct {
+	Config
+	// URL is a Postgres connection URL.
+	URL string
+	// Role is the database role to act as; empty keeps the login's own.
+	Role string
+	// Tracer receives a span for each statement; nil traces nothing.
+	Tracer trace.TracerProvider
+}
+
+// DB is one pool seen two ways.
+type DB struct {
+	Pool *pgxpool.Pool
+	Bun  *bun.DB
+}
+
+// Open connects and checks that the server answers and speaks UTF-8.
+func Open(ctx context.Context, opts Options) (*DB, error) {
+	cfg, err := pgxpool.ParseConfig(opts.URL)
+	if err != nil {
+		return nil, fmt.Errorf("parse the database URL: %w", redact(err))
+	}
+	cfg.MinConns = int32(min(opts.PoolSize, 2))
+	cfg.MaxConns = int32(opts.PoolSize + opts.MaxOverflow)
+	cfg.MaxConnLifetime = time.Duration(opts.RecycleSeconds) * time.Second
+	cfg.MaxConnLifetimeJitter = cfg.MaxConnLifetime / 10
+	if !opts.PrePing {
+		cfg.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return false }
+	}
+	if opts.Role != "" {
+		cfg.ConnConfig.RuntimeParams["role"] = opts.Role
+	}
+	if opts.Tracer != nil {
+		cfg.ConnConfig.Tracer = otelpgx.NewTracer(
+			otelpgx.WithTracerProvider(opts.Tracer), otelpgx.WithTrimSQLInSpanName(), otelpgx.WithDisableConnectionDetailsInAttributes(),
+		)
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("open the database pool: %w", redact(err))
+	}
+	db := &DB{Pool: pool, Bun: bun.NewDB(stdlib.OpenDBFromPool(pool), pgdialect.New())}
+	if err := db.check(ctx); err != nil {
+		db.Close()
+		return nil, err
+	}
+	return db, nil
+}
+
+func (db *DB) check(ctx context.Context) error {
+	var encoding string
+	if err := db.Pool.QueryRow(ctx, "SHOW server_encoding").Scan(&encoding); err != nil {
+		return fmt.Errorf("reach the database: %w", redact(err))
+	}
+	if encoding != "UTF8" {
+		return fmt.Errorf("the database has encoding %s; Nexus needs UTF8", encoding)
+	}
+	return nil
+}
+
+// Close closes the pool once its connections are given back.
+func (db *DB) Close() {
+	// Closing bun's view of the pool does not touch the pool itself.
+	_ = db.Bun.Close()
+	db.Pool.Close()
+}
+
+// Ping asks the server for a sign of life.
+func (db *DB) Ping(ctx context.Context) error {
+	if err := db.Pool.Ping(ctx); err != nil {
+		return fmt.Errorf("ping the database: %w", err)
+	}
+	return nil
+}
+
+// InTx runs fn in a transaction. fn must use tx for everything it does: a
+// second connection taken inside may wait for this one for ever.
+func InTx(ctx context.Context, db *DB, fn func(ctx context.Context, tx bun.Tx) error) error {
+	return db.Bun.RunInTx(ctx, &sql.TxOptions{}, fn)
+}
+
+// conflictTries bounds how often InPgxTx runs fn when Postgres gives it up in
+// favour of a concurrent transaction.
+const conflictTries = 4
+
+// InPgxTx is InTx for the bulk statements of the hot paths. fn is run again
+// when its transaction lost a deadlock or a serialization conflict, so it must
+// not keep anything of a run that failed.
+func InPgxTx(ctx context.Context, db *DB, fn func(tx pgx.Tx) error) error {
+	var err error
+	for range conflictTries {
+		err = pgx.BeginFunc(ctx, db.Pool, fn)
+		if s := sqlState(err); s != codeDeadlock && s != codeSerialization {
+			return err
+		}
+	}
+	return err
+}
+
+// SQLSTATE codes that callers tell apart.
+const (
+	codeUniqueViolation = "23505"
+	codeDeadlock        = "40P01"
+	codeSerialization   = "40001"
+	classDataException  = "22"
+)
+
+// IsUniqueViolation reports whether err is a broken unique constraint.
+func IsUniqueViolation(err error) bool { return sqlState(err) == codeUniqueViolation }
+
+// IsBadData reports whether Postgres refused a value as such. Trying again
+// with the same value cannot help.
+func IsBadData(err error) bool {
+	s := sqlState(err)
+	return len(s) == 5 && s[:2] == classDataException
+}
+
+func sqlState(err error) string {
+	var pgErr *pgconn.PgError
+	if errors.As(err, &pgErr) {
+		return pgErr.Code
+	}
+	return ""
+}
+
+// redact drops the parsed configuration from connection errors: it may hold a
+// password.
+func redact(err error) error {
+	var parse *pgconn.ParseConfigError
+	if errors.As(err, &parse) {
+		return errors.New("it is not a valid Postgres connection URL")
+	}
+	return err
+}

@@ -1,0 +1,92 @@
+package telemetry
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/sdk/resource"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
+)
+
+const headerTraceParent = "Traceparent"
+
+// NewExporter makes an exporter that sends spans by OTLP over HTTP to
+// endpoint, a URL such as http://127.0.0.1:4318.
+func NewExporter(ctx context.Context, endpoint string) (sdktrace.SpanExporter, error) {
+	exporter, err := otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(endpoint))
+	if err != nil {
+		return nil, fmt.Errorf("open the OTLP exporter: %w", err)
+	}
+	return exporter, nil
+}
+
+// Provider gives tracers to one service.
+type Provider struct {
+	trace.TracerProvider
+	stop func(context.Context) error
+}
+
+// NewProvider makes the tracer provider of a service on top of a shared span
+// processor. Without a processor nothing is traced, at no cost; the trace
+// context of callers still travels on.
+func NewProvider(service, version string, processor sdktrace.SpanProcessor) *Provider {
+	if processor == nil {
+		return &Provider{TracerProvider: noop.NewTracerProvider(), stop: func(context.Context) error { return nil }}
+	}
+	res := resource.NewSchemaless(
+		attribute.String("service.namespace", "nexus"),
+		attribute.String("service.name", service),
+		attribute.String("service.version", version),
+	)
+	p := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(processor), sdktrace.WithResource(res))
+	return &Provider{TracerProvider: p, stop: p.ForceFlush}
+}
+
+// Flush sends what is still buffered. The shared processor is shut down by
+// whoever made it.
+func (p *Provider) Flush(ctx context.Context) error { return p.stop(ctx) }
+
+// TraceParent is the W3C trace context of ctx, or empty when there is none.
+func TraceParent(ctx context.Context) string {
+	sc := trace.SpanContextFromContext(ctx)
+	if !sc.IsValid() {
+		return ""
+	}
+	carrier := propagation.MapCarrier{}
+	propagation.TraceContext{}.Inject(ctx, carrier)
+	return carrier["traceparent"]
+}
+
+// WithTraceParent continues the trace that parent, a W3C traceparent, names.
+// Anything else leaves ctx as it is.
+func WithTraceParent(ctx context.Context, parent string) context.Context {
+	if parent == "" {
+		return ctx
+	}
+	return propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{"traceparent": parent})
+}
+
+// InjectHeader writes the trace context of ctx into message headers.
+func InjectHeader(ctx context.Context, h nats.Header) {
+	if tp := TraceParent(ctx); tp != "" {
+		h.Set(headerTraceParent, tp)
+	}
+}
+
+// FromHeader continues the trace of a message. Header names are matched in any
+// case: clients in other languages write `traceparent`.
+func FromHeader(ctx context.Context, h nats.Header) context.Context {
+	for name, values := range h {
+		if len(values) > 0 && strings.EqualFold(name, headerTraceParent) {
+			return WithTraceParent(ctx, values[0])
+		}
+	}
+	return ctx
+}

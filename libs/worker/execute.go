@@ -1,0 +1,187 @@
+package worker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+
+	"nexus.internal/libs/contract"
+	"nexus.internal/libs/telemetry"
+)
+
+// abandonAfter is how long a handler may go on after its context has ended
+// before its run is reported without it.
+const abandonAfter = 5 * time.Second
+
+// start runs a granted job beside the caller.
+func (w *Worker) start(ctx context.Context, i *item) {
+	runCtx, cancel := context.WithCancelCause(ctx)
+	w.held.started(i, cancel)
+	go func() {
+		defer cancel(nil)
+		w.execute(runCtx, i)
+	}()
+}
+
+func (w *Worker) execute(ctx context.Context, i *item) {
+	g := i.grant
+	ctx = telemetry.WithTraceParent(ctx, g.TraceParent)
+	ctx, span := w.tracer.Start(ctx, "run "+g.JobType, trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(
+		attribute.String("nexus.job_id", g.JobID), attribute.Int("nexus.attempt", g.Attempt), attribute.String("nexus.worker", w.cfg.Name),
+	))
+	started := time.Now()
+	value, err := w.runHandler(ctx, g)
+	if err != nil {
+		span.SetStatus(codes.Error, cut(err.Error(), 200))
+	}
+	cause := context.Cause(ctx)
+	i.result = w.resultOf(g, i.token, value, err, cause)
+	i.result.StartedAt = started.UTC()
+	i.result.RuntimeMS = time.Since(started).Milliseconds()
+	i.result.TraceParent = telemetry.TraceParent(ctx)
+	span.End()
+	w.logRun(g, i.result, telemetry.TraceID(ctx))
+	if errors.Is(cause, errCancelled) || errors.Is(cause, errLeaseLost) {
+		// Nobody waits for this result; reporting it would be refused.
+		w.letGo(i, false)
+		return
+	}
+	if err := w.finishes.Add(context.WithoutCancel(ctx), i); err != nil {
+		w.letGo(i, true)
+	}
+}
+
+func (w *Worker) logRun(g contract.Grant, r contract.RunResult, traceID string) {
+	e := w.log.Debug()
+	if r.Outcome == contract.OutcomeFailed {
+		e = w.log.Warn().Str("error", r.ErrorText).Bool("permanent", r.Permanent)
+	}
+	e.Str(telemetry.FieldJobID, g.JobID).Str(telemetry.FieldJobType, g.JobType).Str(telemetry.FieldRequestID, g.RequestID).
+		Str(telemetry.FieldTraceID, traceID).Int("attempt", g.Attempt).Int64("runtime_ms", r.RuntimeMS).Msg("job run " + string(r.Outcome))
+}
+
+type handled struct {
+	result Result
+	err    error
+}
+
+// runHandler calls the handler under its deadline. A handler that ignores the
+// end of its context is reported without being waited for.
+func (w *Worker) runHandler(ctx context.Context, g contract.Grant) (Result, error) {
+	handler := w.handlers[g.JobType]
+	if handler == nil {
+		return Result{}, fmt.Errorf("this worker has no handler for %s", g.JobType)
+	}
+	timeout := time.Duration(g.TimeoutSeconds) * time.Second
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("the run took longer than its limit of %s", timeout))
+	defer cancel()
+	done := make(chan handled, 1)
+	go func() {
+		defer func() {
+			if p := recover(); p != nil {
+				w.log.Error().Str(telemetry.FieldJobID, g.JobID).Interface("panic", p).Bytes("stack", debug.Stack()).Msg("a handler panicked")
+				done <- handled{err: fmt.Errorf("the handler panicked: %v", p)}
+			}
+		}()
+		result, err := handler(ctx, Job{
+			ID: g.JobID, Type: g.JobType, Attempt: g.Attempt, MaxAttempts: g.MaxAttempts,
+			Payload: g.Payload, CreatedBy: g.CreatedBy, RequestID: g.RequestID,
+		})
+		done <- handled{result, err}
+	}()
+	select {
+	case h := <-done:
+		return h.result, timeoutCause(ctx, h.err)
+	case <-ctx.Done():
+	}
+	abandon := time.NewTimer(abandonAfter)
+	defer abandon.Stop()
+	select {
+	case h := <-done:
+		return h.result, timeoutCause(ctx, h.err)
+	case <-abandon.C:
+		return Result{}, fmt.Errorf("the handler did not stop when told to: %w", context.Cause(ctx))
+	}
+}
+
+// timeoutCause tells why the context ended, where that is why the handler
+// failed and the handler did not say more itself.
+func timeoutCause(ctx context.Context, err error) error {
+	if err == nil || ctx.Err() == nil || IsPermanent(err) || retryDelay(err) > 0 {
+		return err
+	}
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+func (w *Worker) resultOf(g contract.Grant, token string, value Result, err, cause error) contract.RunResult {
+	r := contract.RunResult{JobID: g.JobID, LeaseToken: token, Outcome: contract.OutcomeSucceeded}
+	if err == nil {
+		r.Result, err = encodeValue(value.Value)
+		r.Artifacts = value.Artifacts
+		if err == nil {
+			err = checkArtifacts(value.Artifacts)
+		}
+	}
+	if err == nil {
+		return r
+	}
+	if errors.Is(cause, errReleased) {
+		r.Outcome = contract.OutcomeReleased
+		return r
+	}
+	return contract.RunResult{
+		JobID: g.JobID, LeaseToken: token, Outcome: contract.OutcomeFailed,
+		ErrorText: storable(err.Error()), Permanent: IsPermanent(err), RetryAfterMS: retryDelay(err).Milliseconds(),
+	}
+}
+
+func encodeValue(v any) (json.RawMessage, error) {
+	if v == nil {
+		return nil, nil
+	}
+	data, err := json.Marshal(v)
+	if err != nil {
+		return nil, Permanent(fmt.Errorf("the result is not JSON: %w", err))
+	}
+	if len(data) > contract.MaxResult {
+		return nil, Permanent(fmt.Errorf("the result has %d bytes; the limit is %d", len(data), contract.MaxResult))
+	}
+	return data, nil
+}
+
+func checkArtifacts(artifacts []contract.Artifact) error {
+	total := 0
+	for _, a := range artifacts {
+		if a.Type == "" {
+			return Permanent(errors.New("an artifact has no type"))
+		}
+		total += len(a.Payload)
+	}
+	if total > contract.MaxResult {
+		return Permanent(fmt.Errorf("the artifacts have %d bytes; the limit is %d", total, contract.MaxResult))
+	}
+	return nil
+}
+
+// storable makes a text that Postgres takes: valid UTF-8, no NUL, not too long.
+func storable(s string) string {
+	return cut(strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD"), contract.MaxErrorText)
+}
+
+func cut(s string, limit int) string {
+	if len(s) <= limit {
+		return s
+	}
+	return strings.ToValidUTF8(s[:limit], "")
+}

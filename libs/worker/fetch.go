@@ -1,0 +1,169 @@
+package worker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"nexus.internal/libs/bus"
+	"nexus.internal/libs/contract"
+	"nexus.internal/libs/telemetry"
+)
+
+const (
+	fetchWait = 20 * time.Second
+	// claimTries and claimTimeout bound how long a claim is repeated, with the
+	// same token, before its message goes back to the broker.
+	claimTries   = 3
+	claimTimeout = 4 * time.Second
+)
+
+// fetchUntil takes run messages until ctx ends, only as many as there is room
+// for.
+func (w *Worker) fetchUntil(ctx context.Context, cons jetstream.Consumer) {
+	for {
+		n := w.slots.reserve(ctx, w.cfg.RunsPerMessage)
+		if n == 0 {
+			return
+		}
+		w.working.Go(func() {
+			unused, err := w.fetch(ctx, cons, n)
+			if err != nil && ctx.Err() == nil {
+				w.log.Warn().Err(err).Msg("fetching runs was interrupted; trying again")
+				wait(ctx, time.Second)
+			}
+			w.slots.fetched(unused * w.cfg.RunsPerMessage)
+		})
+	}
+}
+
+func wait(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// fetch takes up to n messages and returns how many did not come.
+func (w *Worker) fetch(ctx context.Context, cons jetstream.Consumer, n int) (unused int, err error) {
+	fetchCtx, cancel := context.WithTimeout(ctx, fetchWait)
+	defer cancel()
+	got, err := cons.Fetch(n, jetstream.FetchContext(fetchCtx), jetstream.FetchHeartbeat(5*time.Second))
+	if err != nil {
+		return n, fmt.Errorf("fetch: %w", err)
+	}
+	for msg := range got.Messages() {
+		n--
+		w.receive(ctx, msg)
+	}
+	if err := got.Error(); err != nil && fetchCtx.Err() == nil && !errors.Is(err, nats.ErrTimeout) {
+		return n, fmt.Errorf("fetch: %w", err)
+	}
+	return n, nil
+}
+
+func (w *Worker) receive(ctx context.Context, msg jetstream.Msg) {
+	var run contract.RunMessage
+	if err := json.Unmarshal(msg.Data(), &run); err != nil || len(run.JobIDs) == 0 {
+		w.log.Error().Err(err).Str(telemetry.FieldSubject, msg.Subject()).Msg("a run message is unreadable; its jobs will be sent again by the sweeper")
+		if err := msg.TermWithReason("unreadable run message"); err != nil {
+			w.log.Warn().Err(err).Msg("could not drop an unreadable run message")
+		}
+		w.slots.release(w.cfg.RunsPerMessage)
+		return
+	}
+	d := &delivery{msg: msg}
+	d.left.Store(int32(len(run.JobIDs)))
+	w.slots.release(w.cfg.RunsPerMessage - len(run.JobIDs))
+	for _, id := range run.JobIDs {
+		i := newItem(id, d)
+		w.held.add(i)
+		w.working.Add(1)
+		if err := w.claims.Add(context.WithoutCancel(ctx), i); err != nil {
+			w.letGo(i, true)
+		}
+	}
+}
+
+// letGo ends the worker's interest in a job that is not running here.
+func (w *Worker) letGo(i *item, again bool) {
+	w.held.remove(i)
+	if err := i.delivery.settle(again); err != nil {
+		w.log.Warn().Err(err).Str(telemetry.FieldJobID, i.jobID).Msg("could not acknowledge a run message; it will come again and find the job taken")
+	}
+	w.slots.release(1)
+	w.working.Done()
+}
+
+// claim asks the jobs service for the right to run a group of jobs.
+func (w *Worker) claim(ctx context.Context, items []*item) {
+	waiting := make(map[string]*item, len(items))
+	req := contract.ClaimRequest{Worker: w.cfg.Name, Claims: make([]contract.LeaseRef, 0, len(items))}
+	for _, i := range items {
+		if waiting[i.jobID] != nil {
+			// Two messages for one job: the second learns its fate in a claim
+			// of its own.
+			w.claimAgain(ctx, i)
+			continue
+		}
+		waiting[i.jobID] = i
+		req.Claims = append(req.Claims, i.ref())
+	}
+	reply, err := w.askClaim(ctx, req)
+	if err != nil {
+		w.log.Warn().Err(err).Int("jobs", len(waiting)).Msg("could not claim jobs; their messages will come again")
+		for _, i := range waiting {
+			w.letGo(i, true)
+		}
+		return
+	}
+	for _, g := range reply.Granted {
+		if i := waiting[g.JobID]; i != nil {
+			delete(waiting, g.JobID)
+			i.grant = g
+			w.start(ctx, i)
+		}
+	}
+	for _, id := range reply.Refused {
+		if i := waiting[id]; i != nil {
+			delete(waiting, id)
+			w.letGo(i, false)
+		}
+	}
+	// The rest did not fit into one answer.
+	for _, i := range waiting {
+		w.claimAgain(ctx, i)
+	}
+}
+
+// claimAgain queues a claim once more without blocking the batcher that may
+// be calling.
+func (w *Worker) claimAgain(ctx context.Context, i *item) {
+	go func() {
+		if err := w.claims.Add(ctx, i); err != nil {
+			w.letGo(i, true)
+		}
+	}()
+}
+
+func (w *Worker) askClaim(ctx context.Context, req contract.ClaimRequest) (contract.ClaimReply, error) {
+	var err error
+	for range claimTries {
+		var reply contract.ClaimReply
+		callCtx, cancel := context.WithTimeout(ctx, claimTimeout)
+		reply, err = bus.Call[contract.ClaimReply](callCtx, w.deps.NC, contract.RPCJobsClaim, req)
+		cancel()
+		if err == nil {
+			return reply, nil
+		}
+		wait(ctx, 200*time.Millisecond)
+	}
+	return contract.ClaimReply{}, err
+}

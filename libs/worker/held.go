@@ -1,0 +1,121 @@
+package worker
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"nexus.internal/libs/contract"
+)
+
+// delivery is one run message; it is settled when the last of its jobs is.
+type delivery struct {
+	msg   jetstream.Msg
+	left  atomic.Int32
+	again atomic.Bool
+}
+
+// redeliverAfter is when a message comes back whose jobs could not be claimed
+// because the jobs service did not answer.
+const redeliverAfter = 2 * time.Second
+
+// settle ends the message for one of its jobs. again asks for the message to
+// be delivered once more.
+func (d *delivery) settle(again bool) error {
+	if again {
+		d.again.Store(true)
+	}
+	if d.left.Add(-1) > 0 {
+		return nil
+	}
+	if d.again.Load() {
+		return d.msg.NakWithDelay(redeliverAfter)
+	}
+	return d.msg.Ack()
+}
+
+// item is one job of a delivery on its way through the worker.
+type item struct {
+	jobID    string
+	token    string
+	delivery *delivery
+	grant    contract.Grant
+	cancel   context.CancelCauseFunc
+	result   contract.RunResult
+}
+
+func newItem(jobID string, d *delivery) *item {
+	return &item{jobID: jobID, token: uuid.NewString(), delivery: d}
+}
+
+func (i *item) ref() contract.LeaseRef {
+	return contract.LeaseRef{JobID: i.jobID, LeaseToken: i.token}
+}
+
+// resultWeight estimates the bytes of the item's result in a request.
+func (i *item) resultWeight() int {
+	n := 512 + len(i.result.Result) + len(i.result.ErrorText)
+	for _, a := range i.result.Artifacts {
+		n += 64 + len(a.Ref) + len(a.Payload)
+	}
+	return n
+}
+
+// heldJobs are the jobs this worker has a lease on, or is asking for one.
+type heldJobs struct {
+	mu    sync.Mutex
+	items map[*item]struct{}
+}
+
+func newHeldJobs() *heldJobs { return &heldJobs{items: map[*item]struct{}{}} }
+
+func (h *heldJobs) add(i *item) {
+	h.mu.Lock()
+	h.items[i] = struct{}{}
+	h.mu.Unlock()
+}
+
+func (h *heldJobs) remove(i *item) {
+	h.mu.Lock()
+	delete(h.items, i)
+	h.mu.Unlock()
+}
+
+// started remembers how to stop a job that runs now.
+func (h *heldJobs) started(i *item, cancel context.CancelCauseFunc) {
+	h.mu.Lock()
+	i.cancel = cancel
+	h.mu.Unlock()
+}
+
+// cancel stops the runs that match.
+func (h *heldJobs) cancel(match func(*item) bool, cause error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for i := range h.items {
+		if i.cancel != nil && match(i) {
+			i.cancel(cause)
+		}
+	}
+}
+
+// snapshot lists the leases to renew and the messages to keep alive.
+func (h *heldJobs) snapshot() (leases []contract.LeaseRef, messages []*delivery) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	seen := map[*delivery]bool{}
+	for i := range h.items {
+		if i.cancel != nil {
+			leases = append(leases, i.ref())
+		}
+		if !seen[i.delivery] {
+			seen[i.delivery] = true
+			messages = append(messages, i.delivery)
+		}
+	}
+	return leases, messages
+}

@@ -1,0 +1,48 @@
+package worker
+
+import (
+	"errors"
+	"time"
+)
+
+// Why a running handler's context ends.
+var (
+	errCancelled = errors.New("the job was cancelled")
+	errLeaseLost = errors.New("the lease ran out and somebody else has the job")
+	errReleased  = errors.New("the worker is shutting down")
+)
+
+type permanentError struct{ err error }
+
+func (e *permanentError) Error() string { return e.err.Error() }
+func (e *permanentError) Unwrap() error { return e.err }
+
+// Permanent marks an error that another attempt cannot mend: the job fails at
+// once.
+func Permanent(err error) error { return &permanentError{err} }
+
+// IsPermanent reports whether err was marked with Permanent.
+func IsPermanent(err error) bool {
+	var p *permanentError
+	return errors.As(err, &p)
+}
+
+type retryError struct {
+	after time.Duration
+	err   error
+}
+
+func (e *retryError) Error() string { return e.err.Error() }
+func (e *retryError) Unwrap() error { return e.err }
+
+// RetryAfter asks for the next attempt after d instead of the usual back-off.
+// It still counts as an attempt.
+func RetryAfter(d time.Duration, err error) error { return &retryError{d, err} }
+
+func retryDelay(err error) time.Duration {
+	var r *retryError
+	if errors.As(err, &r) {
+		return max(r.after, time.Millisecond)
+	}
+	return 0
+}

@@ -1,0 +1,3 @@
+DROP TABLE audit.dead_letters;
+DROP TABLE audit.audit_logs;
+DROP FUNCTION audit.refuse_change();

@@ -1,0 +1,9 @@
+DROP TABLE corpus.ingest_files;
+DROP TABLE corpus.ingest_jobs;
+DROP TABLE corpus.contains_edges;
+DROP VIEW corpus.atoms;
+DROP TABLE corpus.atom_runs;
+DROP TABLE corpus.document_nodes;
+DROP TABLE corpus.document_texts;
+DROP VIEW corpus.document_siblings;
+DROP TABLE corpus.documents;

@@ -1,0 +1,2 @@
+DROP TABLE plugins.layer_outputs;
+DROP TABLE plugins.analysis_runs;
