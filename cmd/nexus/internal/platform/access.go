@@ -1,0 +1,79 @@
+package platform
+
+import (
+	"nexus.internal/libs/contract"
+	"nexus.internal/libs/embed/embednats"
+)
+
+// admin is the NATS user that creates streams and consumers.
+const admin = "admin"
+
+// natsUsers lists the NATS users of the platform: one for each service and one
+// for provisioning.
+func natsUsers() []string { return append(Services(), admin, calloutUser) }
+
+// calloutUser answers the server's question who a client is.
+const calloutUser = "callout"
+
+// inboxPrefix keeps the answers to one service apart from those to another.
+func inboxPrefix(service string) string { return "_INBOX_" + service }
+
+// permissions is what a service may say and hear on NATS; everything else is
+// refused by the server.
+func permissions(service string) embednats.Permissions {
+	p := embednats.Permissions{Respond: true}
+	hear := func(subjects ...string) { p.Subscribe.Allow = append(p.Subscribe.Allow, subjects...) }
+	say := func(subjects ...string) { p.Publish.Allow = append(p.Publish.Allow, subjects...) }
+	consume := func(stream, durable string) {
+		say("$JS.API.CONSUMER.INFO."+stream+"."+durable, "$JS.API.CONSUMER.MSG.NEXT."+stream+"."+durable, "$JS.ACK."+stream+"."+durable+".>")
+	}
+	work := func(queue string) {
+		consume(contract.StreamRuns, contract.RunConsumer(queue, contract.PriorityNormal))
+		say(contract.RPCJobsClaim, contract.RPCJobsHeartbeat, contract.RPCJobsFinish)
+		hear(contract.PatternCancel)
+	}
+	if service == admin {
+		return embednats.Everything()
+	}
+	hear(inboxPrefix(service)+".>", "nexus.rpc."+service+".>", "$SRV.>")
+	say("nexus.dead." + service + ".>")
+	switch service {
+	case "auth":
+		say("nexus.events.auth.>")
+	case "jobs":
+		consume(contract.StreamCommands, contract.ConsumerRecorder)
+		work(contract.QueueBench)
+		say(contract.PatternRuns, contract.PatternJobEvents, contract.PatternCancel, inboxPrefix("gateway")+".>",
+			"$JS.API.STREAM.INFO."+contract.StreamRuns, "$JS.API.STREAM.MSG.GET."+contract.StreamRuns)
+	case "corpus":
+		work(contract.QueueCorpus)
+	case "plugins":
+		work(contract.QueuePlugins)
+		say("nexus.rpc.corpus.>")
+	case "audit":
+		consume(contract.StreamEvents, contract.ConsumerAudit)
+		consume(contract.StreamDead, contract.ConsumerDead)
+	case "gateway":
+		consume(contract.StreamSubmit, contract.ConsumerDoor)
+		say(contract.PatternCommands, "nexus.events.auth.>", "nexus.rpc.>", "_INBOX_door.>")
+		hear(contract.PatternEvents)
+	}
+	return p
+}
+
+// topology is who may connect to the NATS server, and what each may do.
+func topology(keys *embednats.Keys) (*embednats.Topology, error) {
+	t := &embednats.Topology{Issuer: keys.Issuer.Public, XKey: keys.XKey.Public}
+	for _, name := range natsUsers() {
+		key, err := keys.User(name)
+		if err != nil {
+			return nil, err
+		}
+		user := embednats.ServiceUser{Name: name, PublicKey: key.Public, Account: embednats.AccountNexus, Permissions: permissions(name)}
+		if name == calloutUser {
+			user.Account, user.Permissions = embednats.AccountAuth, embednats.Everything()
+		}
+		t.Users = append(t.Users, user)
+	}
+	return t, nil
+}

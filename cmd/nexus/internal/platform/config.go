@@ -1,0 +1,110 @@
+// Package platform puts services together into one process: settings, logs,
+// traces, the servers underneath, and the order in which everything starts and
+// stops. Development and production differ in settings only.
+//
+// What a service does is in services/.
+package platform
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+
+	"nexus.internal/libs/config"
+	"nexus.internal/libs/pg"
+	"nexus.internal/services/audit"
+	"nexus.internal/services/auth"
+	"nexus.internal/services/corpus"
+	"nexus.internal/services/gateway"
+	"nexus.internal/services/jobs"
+	"nexus.internal/services/plugins"
+)
+
+// SchemaMode says who creates database schemas and streams.
+type SchemaMode string
+
+// Schema modes.
+const (
+	// SchemaAuto lets every process create what is missing when it starts.
+	SchemaAuto SchemaMode = "auto_create"
+	// SchemaMigrateOnly leaves it to `nexus migrate`; services check and refuse.
+	SchemaMigrateOnly SchemaMode = "migrate_only"
+	// SchemaOff neither creates nor checks.
+	SchemaOff SchemaMode = "off"
+)
+
+// Config are the settings of a process.
+type Config struct {
+	DataDir       string     `env:"DATA_DIR" envDefault:".nexus" doc:"Where \"nexus up\" keeps everything; deleting it starts afresh."`
+	DatabaseURL   string     `env:"DATABASE_URL" doc:"A Postgres connection URL. Empty: \"nexus up\" starts a private server."`
+	PGBin         string     `env:"PG_BIN" doc:"The folder with the PostgreSQL programs for the private server. Empty: the newest installed."`
+	NATSURL       string     `env:"NATS_URL" doc:"The URL of a NATS server. Empty: \"nexus up\" runs one inside the process."`
+	NATSListen    string     `env:"NATS_LISTEN" envDefault:"127.0.0.1:4222" doc:"Where the NATS server inside the process listens for clients; port -1 picks a free one, \"off\" closes the door."`
+	NATSKeys      string     `env:"NATS_KEYS_DIR" doc:"The folder with the services' NATS keys. Empty: DATA_DIR/keys for the server inside the process, no keys for another one."`
+	SchemaMode    SchemaMode `env:"SCHEMA_MANAGEMENT_MODE" doc:"auto_create, migrate_only or off. Default: auto_create in dev and test, migrate_only in prod."`
+	LogLevel      string     `env:"LOG_LEVEL" envDefault:"info" doc:"trace, debug, info, warn or error."`
+	OTLPEndpoint  string     `env:"OTLP_ENDPOINT" doc:"Where traces are sent, OTLP over HTTP, for example http://127.0.0.1:4318. Empty: no traces."`
+	ShutdownGrace int        `env:"SHUTDOWN_GRACE_SECONDS" envDefault:"30" doc:"How long each part may take to drain when the process stops, in seconds."`
+	WorkerName    string     `env:"WORKER_NAME" doc:"The identity of this process as a worker. Default: host name, process id and a random part."`
+
+	DB      pg.Config
+	Auth    auth.Config
+	Jobs    jobs.Config
+	Corpus  corpus.Config
+	Plugins plugins.Config
+	Audit   audit.Config
+	Gateway gateway.Config
+}
+
+// LoadConfig reads the settings from environ and completes those that follow
+// from others.
+func LoadConfig(environ map[string]string) (Config, error) {
+	var cfg Config
+	if err := config.Load(&cfg, environ); err != nil {
+		return cfg, err
+	}
+	if cfg.SchemaMode == "" {
+		cfg.SchemaMode = SchemaAuto
+		if cfg.Auth.Environment == "prod" {
+			cfg.SchemaMode = SchemaMigrateOnly
+		}
+	}
+	if cfg.NATSURL == "" && cfg.NATSKeys == "" {
+		cfg.NATSKeys = filepath.Join(cfg.DataDir, "keys")
+	}
+	if cfg.Corpus.ObjectStorageRoot == "" {
+		cfg.Corpus.ObjectStorageRoot = filepath.Join(cfg.DataDir, "objects")
+	}
+	return cfg, nil
+}
+
+// Validate implements config.Validator.
+func (c *Config) Validate() error {
+	var errs []error
+	switch c.SchemaMode {
+	case "", SchemaAuto, SchemaMigrateOnly, SchemaOff:
+	default:
+		errs = append(errs, fmt.Errorf("NEXUS_SCHEMA_MANAGEMENT_MODE is %q: want auto_create, migrate_only or off", c.SchemaMode))
+	}
+	if c.ShutdownGrace < 1 || c.ShutdownGrace > 3600 {
+		errs = append(errs, fmt.Errorf("NEXUS_SHUTDOWN_GRACE_SECONDS is %d: want 1 to 3600", c.ShutdownGrace))
+	}
+	if c.NATSListen != natsListenOff {
+		if _, _, err := net.SplitHostPort(c.NATSListen); err != nil {
+			errs = append(errs, fmt.Errorf("NEXUS_NATS_LISTEN is %q: want host:port, or off", c.NATSListen))
+		}
+	}
+	switch c.LogLevel {
+	case "trace", "debug", "info", "warn", "error":
+	default:
+		errs = append(errs, fmt.Errorf("NEXUS_LOG_LEVEL is %q: want trace, debug, info, warn or error", c.LogLevel))
+	}
+	for _, part := range []config.Validator{c.DB, c.Auth, c.Jobs, c.Corpus, c.Plugins, c.Audit, c.Gateway} {
+		errs = append(errs, part.Validate())
+	}
+	return errors.Join(errs...)
+}
+
+// Settings lists every setting a process reads.
+func Settings() ([]config.Setting, error) { return config.Settings(&Config{}) }

@@ -1,0 +1,211 @@
+package platform
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/rs/zerolog"
+
+	"nexus.internal/libs/bus"
+	"nexus.internal/libs/contract"
+	"nexus.internal/libs/embed/embednats"
+	"nexus.internal/libs/embed/embedpg"
+	"nexus.internal/libs/pg"
+	"nexus.internal/libs/run"
+	"nexus.internal/migrations"
+)
+
+// natsListenOff closes the door of the NATS server inside the process.
+const natsListenOff = "off"
+
+// infrastructure is what the services stand on: servers of this process or
+// elsewhere, and the keys to them.
+type infrastructure struct {
+	cfg         Config
+	log         zerolog.Logger
+	postgres    *embedpg.Server
+	nats        *embednats.Server
+	keys        *embednats.Keys
+	databaseURL string
+}
+
+// startServers starts the servers that no setting names.
+func startServers(ctx context.Context, cfg Config, log zerolog.Logger, embedded bool) (*infrastructure, error) {
+	in := &infrastructure{cfg: cfg, log: log, databaseURL: cfg.DatabaseURL}
+	if embedded {
+		// Readable for the unprivileged user that Postgres runs as; what is
+		// secret inside has stricter modes of its own.
+		if err := os.MkdirAll(cfg.DataDir, 0o755); err != nil { //nolint:gosec // see above
+			return in, fmt.Errorf("create the data folder: %w", err)
+		}
+	}
+	if cfg.NATSKeys != "" {
+		keys, err := embednats.LoadOrCreateKeys(cfg.NATSKeys, natsUsers()...)
+		if err != nil {
+			return in, err
+		}
+		in.keys = keys
+	}
+	if !embedded {
+		return in, in.requireServers()
+	}
+	if cfg.DatabaseURL == "" {
+		server, err := embedpg.Start(ctx, embedpg.Options{
+			BinDir: cfg.PGBin, DataDir: filepath.Join(cfg.DataDir, "postgres"), Durable: true, Log: log,
+		})
+		if err != nil {
+			return in, err
+		}
+		in.postgres, in.databaseURL = server, server.URL()
+	}
+	if cfg.NATSURL == "" {
+		return in, in.startNATS()
+	}
+	return in, nil
+}
+
+func (in *infrastructure) requireServers() error {
+	var errs []error
+	if in.cfg.NATSURL == "" {
+		errs = append(errs, errors.New("NEXUS_NATS_URL is not set: a single service needs a NATS server; `nexus up` brings its own"))
+	}
+	return errors.Join(errs...)
+}
+
+func (in *infrastructure) startNATS() error {
+	t, err := topology(in.keys)
+	if err != nil {
+		return err
+	}
+	listen := in.cfg.NATSListen
+	if listen == natsListenOff {
+		listen = ""
+	}
+	in.nats, err = embednats.Start(embednats.Options{Listen: listen, StoreDir: filepath.Join(in.cfg.DataDir, "nats"), Topology: t, Log: in.log})
+	return err
+}
+
+// components watch the private Postgres server: when it dies, the process must
+// stop and say so.
+func (in *infrastructure) components() []run.Component {
+	if in.postgres == nil {
+		return nil
+	}
+	return []run.Component{run.Func("postgres", func(ctx context.Context, ready func()) error {
+		ready()
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-in.postgres.Done():
+			return in.postgres.Err()
+		}
+	})}
+}
+
+// connect opens a service's own NATS connection, under its own user.
+func (in *infrastructure) connect(service string, log zerolog.Logger) (*nats.Conn, error) {
+	opts := []nats.Option{nats.CustomInboxPrefix(inboxPrefix(service))}
+	if in.keys != nil {
+		key, err := in.keys.User(service)
+		if err != nil {
+			return nil, err
+		}
+		opts = append(opts, key.Option())
+	}
+	if in.nats != nil {
+		opts = append(opts, in.nats.InProcess())
+	}
+	return bus.Connect(in.cfg.NATSURL, service, log, opts...)
+}
+
+// open opens a service's own pool, under its own role.
+func (in *infrastructure) open(ctx context.Context, options pg.Options) (*pg.DB, error) {
+	if in.databaseURL == "" {
+		return nil, errors.New("NEXUS_DATABASE_URL is not set: this service needs Postgres; `nexus up` brings its own")
+	}
+	options.URL = in.databaseURL
+	options.Config = in.cfg.DB
+	return pg.Open(ctx, options)
+}
+
+// prepare creates, or checks, what the services rely on.
+func (in *infrastructure) prepare(ctx context.Context, schemas []string) error {
+	switch in.cfg.SchemaMode {
+	case SchemaAuto:
+		return in.create(ctx, schemas)
+	case SchemaMigrateOnly:
+		return in.check(ctx, schemas)
+	case SchemaOff:
+	}
+	return nil
+}
+
+// create makes the schemas, streams and consumers that are missing.
+func (in *infrastructure) create(ctx context.Context, schemas []string) error {
+	if len(schemas) > 0 {
+		db, err := in.open(ctx, pg.Options{})
+		if err != nil {
+			return err
+		}
+		defer db.Close()
+		if err := migrations.Up(ctx, db.Bun, schemas...); err != nil {
+			return err
+		}
+	}
+	nc, err := in.connect(admin, in.log)
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	js, err := bus.JetStream(nc)
+	if err != nil {
+		return err
+	}
+	lease := time.Duration(in.cfg.Jobs.LeaseSeconds) * time.Second
+	return bus.Provision(ctx, js, contract.Streams(), contract.Consumers(lease))
+}
+
+func (in *infrastructure) check(ctx context.Context, schemas []string) error {
+	if len(schemas) == 0 {
+		return nil
+	}
+	db, err := in.open(ctx, pg.Options{})
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	for _, schema := range schemas {
+		if err := migrations.Check(ctx, db.Bun, schema); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stop ends the servers of this process, after everything that uses them.
+func (in *infrastructure) stop(ctx context.Context) error {
+	if in.nats != nil {
+		in.nats.Stop()
+	}
+	if in.postgres == nil {
+		return nil
+	}
+	if err := in.postgres.Stop(ctx); err != nil {
+		return fmt.Errorf("stop Postgres: %w", err)
+	}
+	return nil
+}
+
+func (in *infrastructure) remove(ctx context.Context, schemas []string) error {
+	db, err := in.open(ctx, pg.Options{})
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	return migrations.Down(ctx, db.Bun, schemas...)
+}

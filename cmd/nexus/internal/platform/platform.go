@@ -1,0 +1,151 @@
+package platform
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+
+	"nexus.internal/libs/run"
+	"nexus.internal/libs/telemetry"
+	"nexus.internal/libs/worker"
+)
+
+// Options say what a process runs.
+type Options struct {
+	Config Config
+	// Services are the services to run, of Services().
+	Services []string
+	// Embedded lets the process bring the servers that no setting names.
+	Embedded bool
+	Version  string
+	// Log receives the logs of all services, as JSON lines.
+	Log io.Writer
+	// Spans receives the spans of all services; nil traces nothing. It is not
+	// shut down here.
+	Spans sdktrace.SpanProcessor
+	// Ready is called once everything serves.
+	Ready func(Running)
+}
+
+// Running describes a process that serves.
+type Running struct {
+	// HTTPAddr is where the REST API listens; empty without a gateway.
+	HTTPAddr string
+	// NATSURL is where clients reach the NATS server of this process; empty
+	// without one.
+	NATSURL string
+}
+
+type process struct {
+	opts       Options
+	infra      *infrastructure
+	workerName string
+	listener   net.Listener
+	open       []*base
+}
+
+// stopServersWithin bounds the stop of the private servers.
+const stopServersWithin = 30 * time.Second
+
+// Run runs services until ctx ends, then drains them. Everything accepted by
+// then is kept, and the next start goes on with it.
+func Run(ctx context.Context, opts Options) (err error) {
+	log, err := telemetry.NewLogger(opts.Log, opts.Config.LogLevel, "nexus")
+	if err != nil {
+		return err
+	}
+	p := &process{opts: opts, workerName: opts.Config.WorkerName}
+	if p.workerName == "" {
+		if p.workerName, err = worker.NewIdentity(); err != nil {
+			return err
+		}
+	}
+	p.infra, err = startServers(ctx, opts.Config, log, opts.Embedded)
+	defer func() {
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopServersWithin)
+		defer cancel()
+		err = errors.Join(err, p.close(last))
+	}()
+	if err != nil {
+		return err
+	}
+	if err := p.infra.prepare(ctx, schemasOf(opts.Services)); err != nil {
+		return err
+	}
+	parts := p.infra.components()
+	for _, name := range opts.Services {
+		built, err := p.build(ctx, name)
+		if err != nil {
+			return err
+		}
+		parts = append(parts, built...)
+	}
+	log.Info().Strs("services", opts.Services).Str("version", opts.Version).Msg("starting")
+	grace := time.Duration(opts.Config.ShutdownGrace) * time.Second
+	err = run.NewSupervisor(log, grace, parts...).
+		OnReady(func() { log.Info().Msg("ready"); opts.Ready(p.running()) }).
+		OnStop(func() { log.Info().Msg("stopping") }).
+		Run(ctx)
+	if err != nil {
+		return fmt.Errorf("run: %w", err)
+	}
+	return nil
+}
+
+// Create makes schemas, streams and consumers, and returns.
+func Create(ctx context.Context, cfg Config, logTo io.Writer, schemas []string) error {
+	log, err := telemetry.NewLogger(logTo, cfg.LogLevel, "nexus")
+	if err != nil {
+		return err
+	}
+	in, err := startServers(ctx, cfg, log, true)
+	if err == nil {
+		err = in.create(ctx, schemas)
+	}
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopServersWithin)
+	defer cancel()
+	return errors.Join(err, in.stop(last))
+}
+
+func (p *process) running() Running {
+	var r Running
+	if p.listener != nil {
+		r.HTTPAddr = p.listener.Addr().String()
+	}
+	if p.infra.nats != nil {
+		r.NATSURL = p.infra.nats.ClientURL()
+	}
+	return r
+}
+
+func (p *process) close(ctx context.Context) error {
+	var errs []error
+	for i := len(p.open) - 1; i >= 0; i-- {
+		errs = append(errs, p.open[i].close(ctx))
+	}
+	if p.listener != nil {
+		// Served listeners are closed already.
+		_ = p.listener.Close()
+	}
+	return errors.Join(append(errs, p.infra.stop(ctx))...)
+}
+
+// Remove drops schemas with everything in them, and returns.
+func Remove(ctx context.Context, cfg Config, logTo io.Writer, schemas []string) error {
+	log, err := telemetry.NewLogger(logTo, cfg.LogLevel, "nexus")
+	if err != nil {
+		return err
+	}
+	in, err := startServers(ctx, cfg, log, true)
+	if err == nil {
+		err = in.remove(ctx, schemas)
+	}
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopServersWithin)
+	defer cancel()
+	return errors.Join(err, in.stop(last))
+}

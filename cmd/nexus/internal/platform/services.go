@@ -1,0 +1,134 @@
+package platform
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rs/zerolog"
+
+	"nexus.internal/libs/bus"
+	"nexus.internal/libs/pg"
+	"nexus.internal/libs/run"
+	"nexus.internal/libs/telemetry"
+	"nexus.internal/migrations"
+	"nexus.internal/services/audit"
+	"nexus.internal/services/auth"
+	"nexus.internal/services/corpus"
+	"nexus.internal/services/gateway"
+	"nexus.internal/services/jobs"
+	"nexus.internal/services/plugins"
+)
+
+// Services lists the services in the order they start: whoever is asked
+// before whoever asks, and the door last.
+func Services() []string { return []string{"auth", "audit", "jobs", "corpus", "plugins", "gateway"} }
+
+// schemasOf lists the schemas of services; the gateway has none.
+func schemasOf(services []string) []string {
+	var out []string
+	for _, s := range services {
+		if s != "gateway" {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// base is what every service gets from its process.
+type base struct {
+	nc     *nats.Conn
+	js     jetstream.JetStream
+	db     *pg.DB
+	log    zerolog.Logger
+	tracer *telemetry.Provider
+}
+
+// close gives back what the service used, after its components have stopped.
+func (b *base) close(ctx context.Context) error {
+	if b.db != nil {
+		b.db.Close()
+	}
+	err := b.nc.FlushTimeout(time.Second)
+	b.nc.Close()
+	if b.tracer != nil {
+		if flushErr := b.tracer.Flush(ctx); flushErr != nil {
+			return fmt.Errorf("send the last traces: %w", flushErr)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("flush NATS: %w", err)
+	}
+	return nil
+}
+
+func (p *process) base(ctx context.Context, service string) (*base, error) {
+	b := &base{tracer: telemetry.NewProvider("nexus-"+service, p.opts.Version, p.opts.Spans)}
+	var err error
+	if b.log, err = telemetry.NewLogger(p.opts.Log, p.opts.Config.LogLevel, service); err != nil {
+		return b, err
+	}
+	if b.nc, err = p.infra.connect(service, b.log); err != nil {
+		return b, err
+	}
+	p.open = append(p.open, b)
+	if b.js, err = bus.JetStream(b.nc); err != nil {
+		return b, err
+	}
+	if service == "gateway" {
+		return b, nil
+	}
+	options := pg.Options{Role: migrations.Role(service)}
+	if p.opts.Spans != nil {
+		options.Tracer = b.tracer
+	}
+	b.db, err = p.infra.open(ctx, options)
+	return b, err
+}
+
+// build makes one service's components.
+func (p *process) build(ctx context.Context, service string) ([]run.Component, error) {
+	b, err := p.base(ctx, service)
+	if err != nil {
+		return nil, fmt.Errorf("start %s: %w", service, err)
+	}
+	parts, err := p.components(service, b)
+	if err != nil {
+		return nil, fmt.Errorf("start %s: %w", service, err)
+	}
+	return parts, nil
+}
+
+type service interface{ Components() []run.Component }
+
+func (p *process) components(name string, b *base) ([]run.Component, error) {
+	cfg := p.opts.Config
+	var s service
+	var err error
+	switch name {
+	case "auth":
+		s, err = auth.New(cfg.Auth, auth.Deps{NC: b.nc, JS: b.js, DB: b.db, Log: b.log, Tracer: b.tracer, Now: time.Now})
+	case "audit":
+		s, err = audit.New(cfg.Audit, audit.Deps{NC: b.nc, JS: b.js, DB: b.db, Log: b.log, Tracer: b.tracer})
+	case "jobs":
+		s, err = jobs.New(cfg.Jobs, jobs.Deps{NC: b.nc, JS: b.js, DB: b.db, Log: b.log, Tracer: b.tracer, Now: time.Now, WorkerName: p.workerName})
+	case "corpus":
+		s, err = corpus.New(cfg.Corpus, corpus.Deps{NC: b.nc, JS: b.js, DB: b.db, Log: b.log, Tracer: b.tracer})
+	case "plugins":
+		s, err = plugins.New(cfg.Plugins, plugins.Deps{NC: b.nc, JS: b.js, DB: b.db, Log: b.log, Tracer: b.tracer})
+	case "gateway":
+		if p.listener, err = net.Listen("tcp", cfg.Gateway.HTTPAddr); err != nil {
+			return nil, fmt.Errorf("listen for HTTP: %w; choose another address with NEXUS_HTTP_ADDR", err)
+		}
+		s, err = gateway.New(cfg.Gateway, gateway.Deps{NC: b.nc, JS: b.js, Listener: p.listener, Log: b.log, Tracer: b.tracer, Now: time.Now, Version: p.opts.Version})
+	default:
+		return nil, fmt.Errorf("there is no service %q", name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.Components(), nil
+}

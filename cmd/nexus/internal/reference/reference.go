@@ -1,0 +1,95 @@
+// Package reference writes the pages of the documentation that are made from
+// the code: settings, the state machine, the REST API and the wire.
+package reference
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"nexus.internal/cmd/nexus/internal/platform"
+	"nexus.internal/libs/config"
+	"nexus.internal/libs/contract"
+	"nexus.internal/services/gateway"
+	"nexus.internal/services/jobs"
+)
+
+const made = "<!-- Made by `make generate`; changes here are lost. -->\n\n"
+
+// Write writes every page into dir.
+func Write(dir string) error {
+	settings, err := platform.Settings()
+	if err != nil {
+		return err
+	}
+	api, err := openAPI()
+	if err != nil {
+		return err
+	}
+	pages := map[string][]byte{
+		"configuration.md": []byte(configuration(settings)),
+		"state-machine.md": []byte(stateMachine()),
+		"wire.md":          []byte(wire()),
+		"openapi.json":     api,
+	}
+	for name, content := range pages {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o644); err != nil { //nolint:gosec // documentation is for everybody
+			return fmt.Errorf("write %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func configuration(settings []config.Setting) string {
+	return made + `# Configuration
+
+Every setting is an environment variable; a file named ` + "`.env`" + ` in the working folder supplies those that are not set.
+All problems are reported at once at start, and a NEXUS_ name that means nothing is warned about.
+
+` + config.Markdown(settings)
+}
+
+func stateMachine() string {
+	return made + "# The states of a job\n\nThe only transitions there are. The table is in `services/jobs/internal/job`; the database checks what each state needs.\n\n```mermaid\n" +
+		jobs.StateMachine() + "```\n\nAfter a failed attempt a job waits 2 s, then 10 s, then 30 s each time. An attempt whose worker went silent counts as failed.\n"
+}
+
+// openAPI is the document without the version of the program, which changes
+// with every commit.
+func openAPI() ([]byte, error) {
+	doc, err := gateway.OpenAPI("1")
+	if err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	if err := json.Indent(&out, doc, "", "  "); err != nil {
+		return nil, fmt.Errorf("indent the OpenAPI document: %w", err)
+	}
+	out.WriteByte('\n')
+	return out.Bytes(), nil
+}
+
+func wire() string {
+	var b strings.Builder
+	b.WriteString(made + "# On the wire\n\nAll names live in `libs/contract`.\n\n## Streams\n\n| stream | subjects | kept |\n|---|---|---|\n")
+	for _, s := range contract.Streams() {
+		kept := "until acknowledged"
+		if s.Retention == contract.RetainForAge {
+			kept = fmt.Sprintf("%.0f days", s.MaxAge.Hours()/24)
+		}
+		fmt.Fprintf(&b, "| %s | `%s` | %s |\n", s.Name, strings.Join(s.Subjects, "`, `"), kept)
+	}
+	b.WriteString("\n## Events\n\nAn event message is a JSON array of 1 to " + fmt.Sprint(contract.MaxEventsPerMessage) +
+		" events of one type, on `nexus.events.<area>.<what>.<word>`; the word is the job type for job events and the role for auth events.\n\n| subject | type |\n|---|---|\n")
+	for _, s := range contract.Statuses() {
+		fmt.Fprintf(&b, "| `nexus.events.job.%s.<job_type>` | `%s` |\n", s, contract.EventType(contract.AreaJob, string(s)))
+	}
+	fmt.Fprintf(&b, "| `nexus.events.job.%s.<job_type>` | `%s` |\n", contract.WhatStaleLease, contract.EventType(contract.AreaJob, contract.WhatStaleLease))
+	for _, what := range []string{contract.WhatAuthSuccess, contract.WhatAuthFailure, contract.WhatAuthDenied} {
+		fmt.Fprintf(&b, "| `nexus.events.auth.%s.<role>` | `%s` |\n", what, contract.EventType(contract.AreaAuth, what))
+	}
+	return b.String()
+}

@@ -1,0 +1,178 @@
+// Command nexus is the whole platform in one program: everything at once, one
+// service, or the tools around them.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+
+	"nexus.internal/cmd/nexus/internal/platform"
+	"nexus.internal/cmd/nexus/internal/reference"
+	"nexus.internal/libs/config"
+	"nexus.internal/libs/telemetry"
+	"nexus.internal/migrations"
+)
+
+// version is set by the build.
+var version = "dev"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// A second signal ends the process at once.
+	context.AfterFunc(ctx, stop)
+	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, "nexus:", err)
+		os.Exit(1)
+	}
+}
+
+const usage = `nexus runs jobs and loses none.
+
+  nexus up                 run everything on this machine
+  nexus SERVICE            run one service: auth, audit, jobs, corpus, plugins or gateway
+  nexus migrate up|down    create, or remove, the database schemas; up also creates the streams
+  nexus docs --out DIR     write the generated pages of the documentation
+  nexus version            print the version
+
+Settings are environment variables that begin with NEXUS_, or lines of a file
+named .env; docs/configuration.md lists them.
+`
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	command := "help"
+	if len(args) > 0 {
+		command, args = args[0], args[1:]
+	}
+	switch {
+	case command == "help" || command == "-h" || command == "--help":
+		_, err := io.WriteString(stdout, usage)
+		return err
+	case command == "version":
+		_, err := fmt.Fprintln(stdout, version)
+		return err
+	case command == "docs":
+		return writeDocs(args)
+	case command == "migrate":
+		return migrate(ctx, args, stdout, stderr)
+	case command == "up":
+		return serve(ctx, platform.Services(), true, stdout, stderr)
+	case slices.Contains(platform.Services(), command):
+		return serve(ctx, []string{command}, false, stdout, stderr)
+	default:
+		return fmt.Errorf("there is no command %q; `nexus help` lists them", command)
+	}
+}
+
+func writeDocs(args []string) error {
+	if len(args) != 2 || args[0] != "--out" {
+		return errors.New("want: nexus docs --out DIR")
+	}
+	return reference.Write(args[1])
+}
+
+// settings reads the settings and warns of names that mean nothing.
+func settings(stderr io.Writer) (platform.Config, error) {
+	environ, err := config.Environ(".")
+	if err != nil {
+		return platform.Config{}, err
+	}
+	cfg, err := platform.LoadConfig(environ)
+	if err != nil {
+		return cfg, err
+	}
+	known, err := platform.Settings()
+	if err != nil {
+		return cfg, err
+	}
+	log, err := telemetry.NewLogger(stderr, cfg.LogLevel, "nexus")
+	if err != nil {
+		return cfg, err
+	}
+	for _, name := range config.Unknown(known, environ) {
+		log.Warn().Str("variable", name).Msg("this setting is unknown and has no effect; docs/configuration.md lists those there are")
+	}
+	return cfg, nil
+}
+
+func serve(ctx context.Context, services []string, embedded bool, stdout, stderr io.Writer) (err error) {
+	cfg, err := settings(stderr)
+	if err != nil {
+		return err
+	}
+	opts := platform.Options{Config: cfg, Services: services, Embedded: embedded, Version: version, Log: stderr}
+	if cfg.OTLPEndpoint != "" {
+		exporter, err := telemetry.NewExporter(ctx, cfg.OTLPEndpoint)
+		if err != nil {
+			return err
+		}
+		spans := sdktrace.NewBatchSpanProcessor(exporter)
+		opts.Spans = spans
+		defer func() {
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+			defer cancel()
+			err = errors.Join(err, spans.Shutdown(last))
+		}()
+	}
+	opts.Ready = func(r platform.Running) {
+		if embedded {
+			welcome(stdout, cfg, r)
+		}
+	}
+	return platform.Run(ctx, opts)
+}
+
+// welcome tells a newcomer where things are and what to try first.
+func welcome(w io.Writer, cfg platform.Config, r platform.Running) {
+	var b strings.Builder
+	fmt.Fprintf(&b, "\nNexus is running.\n\n  REST API   http://%s   (documentation: http://%s/docs)\n", r.HTTPAddr, r.HTTPAddr)
+	if r.NATSURL != "" {
+		fmt.Fprintf(&b, "  NATS       %s\n", r.NATSURL)
+	}
+	fmt.Fprintf(&b, "  Data       %s\n", cfg.DataDir)
+	if cfg.Auth.SeedsKeys() && cfg.Auth.Environment != "prod" {
+		b.WriteString("\nDevelopment keys:\n")
+		for _, k := range cfg.Auth.BootstrapKeys() {
+			fmt.Fprintf(&b, "  %-11s %s\n", k.Role, k.Key)
+		}
+		fmt.Fprintf(&b, `
+Try:
+  curl -s http://%s/api/v1/jobs/submit -H 'X-Nexus-API-Key: %s' \
+    -H 'Content-Type: application/json' -d '{"job_type":"ingest_batch","execution_mode":"sync"}'
+`, r.HTTPAddr, cfg.Auth.OperatorKey)
+	}
+	b.WriteString("\nCtrl-C stops it; the next start goes on where this one ended.\n\n")
+	_, _ = io.WriteString(w, b.String())
+}
+
+func migrate(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	cfg, err := settings(stderr)
+	if err != nil {
+		return err
+	}
+	switch {
+	case len(args) == 1 && args[0] == "up":
+		if err := platform.Create(ctx, cfg, stderr, migrations.Schemas()); err != nil {
+			return err
+		}
+		_, err = fmt.Fprintln(stdout, "The schemas, streams and consumers are up to date.")
+		return err
+	case len(args) == 2 && args[0] == "down" && args[1] == "--yes":
+		if err := platform.Remove(ctx, cfg, stderr, migrations.Schemas()); err != nil {
+			return err
+		}
+		_, err = fmt.Fprintln(stdout, "The schemas and everything in them are gone.")
+		return err
+	default:
+		return errors.New("want: nexus migrate up, or nexus migrate down --yes, which deletes all data")
+	}
+}

@@ -1,0 +1,26 @@
+package trail
+
+import (
+	"strings"
+
+	"nexus.internal/libs/contract"
+)
+
+// Action is the name under which clients find events of a type: job_<what> and
+// auth_<what> in those two areas, <area>.<what> in any other. The recovery of
+// a lease has its bare name. A type of another shape is its own action.
+func Action(eventType string) string {
+	words := strings.Split(eventType, ".")
+	if len(words) != 4 || words[0] != "nexus" || words[1] == "" || words[2] == "" || !strings.HasPrefix(words[3], "v") {
+		return eventType
+	}
+	area, what := words[1], words[2]
+	switch {
+	case area == contract.AreaJob && what == contract.WhatStaleLease:
+		return what
+	case area == contract.AreaJob, area == contract.AreaAuth:
+		return area + "_" + what
+	default:
+		return area + "." + what
+	}
+}

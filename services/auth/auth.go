@@ -1,0 +1,137 @@
+// Package auth is the service that owns keys and roles: it answers who a key
+// belongs to and seeds the bootstrap keys. Nothing else reads or writes keys.
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rs/zerolog"
+	"go.opentelemetry.io/otel/trace"
+
+	"nexus.internal/libs/bus"
+	"nexus.internal/libs/contract"
+	"nexus.internal/libs/identity"
+	"nexus.internal/libs/pg"
+	"nexus.internal/libs/run"
+	"nexus.internal/services/auth/internal/keys"
+	"nexus.internal/services/auth/internal/store"
+)
+
+// Config are the settings of the service.
+type Config struct {
+	Environment      string `env:"ENVIRONMENT" envDefault:"dev" doc:"dev, test or prod."`
+	BootstrapEnabled *bool  `env:"BOOTSTRAP_KEYS_ENABLED" doc:"Seed the four bootstrap keys at start. Default: true in dev and test, false in prod."`
+	ViewerKey        string `env:"BOOTSTRAP_VIEWER_KEY" envDefault:"nexus-dev-viewer-key" doc:"The bootstrap key of dev-viewer."`
+	OperatorKey      string `env:"BOOTSTRAP_OPERATOR_KEY" envDefault:"nexus-dev-operator-key" doc:"The bootstrap key of dev-operator."`
+	ResearcherKey    string `env:"BOOTSTRAP_RESEARCHER_KEY" envDefault:"nexus-dev-researcher-key" doc:"The bootstrap key of dev-researcher."`
+	AdminKey         string `env:"BOOTSTRAP_ADMIN_KEY" envDefault:"nexus-dev-admin-key" doc:"The bootstrap key of dev-admin."`
+}
+
+// minKey is the shortest bootstrap key allowed, in bytes.
+const minKey = 16
+
+func (c Config) production() bool { return c.Environment == "prod" }
+
+// SeedsKeys reports whether the bootstrap keys are seeded.
+func (c Config) SeedsKeys() bool {
+	if c.BootstrapEnabled != nil {
+		return *c.BootstrapEnabled
+	}
+	return !c.production()
+}
+
+// BootstrapKey is a seeded key in the clear.
+type BootstrapKey struct {
+	Owner, Role, Key, Setting string
+	Raw                       bool
+}
+
+// BootstrapKeys lists the keys that are seeded when SeedsKeys.
+func (c Config) BootstrapKeys() []BootstrapKey {
+	return []BootstrapKey{
+		{"dev-viewer", string(identity.Viewer), c.ViewerKey, "NEXUS_BOOTSTRAP_VIEWER_KEY", false},
+		{"dev-operator", string(identity.Operator), c.OperatorKey, "NEXUS_BOOTSTRAP_OPERATOR_KEY", false},
+		{"dev-researcher", string(identity.Researcher), c.ResearcherKey, "NEXUS_BOOTSTRAP_RESEARCHER_KEY", true},
+		{"dev-admin", string(identity.Admin), c.AdminKey, "NEXUS_BOOTSTRAP_ADMIN_KEY", true},
+	}
+}
+
+// Validate implements config.Validator.
+func (c Config) Validate() error {
+	var errs []error
+	switch c.Environment {
+	case "dev", "test", "prod":
+	default:
+		errs = append(errs, fmt.Errorf("NEXUS_ENVIRONMENT is %q: want dev, test or prod", c.Environment))
+	}
+	if !c.SeedsKeys() {
+		return errors.Join(errs...)
+	}
+	seen := map[string]string{}
+	for _, k := range c.BootstrapKeys() {
+		switch {
+		case len(k.Key) < minKey:
+			errs = append(errs, fmt.Errorf("%s has %d characters: want at least %d", k.Setting, len(k.Key), minKey))
+		case seen[k.Key] != "":
+			errs = append(errs, fmt.Errorf("%s is the same as %s: each key needs a value of its own", k.Setting, seen[k.Key]))
+		case c.production() && k.Key == "nexus-"+k.Owner+"-key":
+			errs = append(errs, fmt.Errorf("%s is the development default, which anybody knows: set a key of your own in prod", k.Setting))
+		}
+		seen[k.Key] = k.Setting
+	}
+	return errors.Join(errs...)
+}
+
+// Deps are what the service needs from the process.
+type Deps struct {
+	NC     *nats.Conn
+	JS     jetstream.JetStream
+	DB     *pg.DB
+	Log    zerolog.Logger
+	Tracer trace.TracerProvider
+	Now    func() time.Time
+}
+
+// Service is the auth service.
+type Service struct {
+	cfg        Config
+	store      *store.Store
+	components []run.Component
+}
+
+// New puts the service together; nothing runs yet.
+func New(cfg Config, deps Deps) (*Service, error) {
+	st := store.New(deps.DB)
+	s := &Service{cfg: cfg, store: st}
+	verifier := keys.New(st, bus.NewPublisher(deps.JS, "auth", deps.Now), deps.Log, deps.Now)
+	rpc := bus.NewRPC(deps.NC, deps.Log, deps.Tracer, "auth")
+	rpc.Health(st.Ping)
+	bus.Handle(rpc, contract.RPCAuthVerify, verifier.Verify)
+	s.components = []run.Component{run.Func("bootstrap keys", s.seed), verifier, rpc}
+	return s, nil
+}
+
+// Components lists the parts of the service in the order they start.
+func (s *Service) Components() []run.Component { return s.components }
+
+// seed makes sure the bootstrap keys exist before anybody asks for one. In
+// production a key that was disabled stays disabled: a restart must not undo a
+// revocation.
+func (s *Service) seed(ctx context.Context, ready func()) error {
+	if s.cfg.SeedsKeys() {
+		for _, k := range s.cfg.BootstrapKeys() {
+			b := store.Bootstrap{Owner: k.Owner, Role: identity.Role(k.Role), RawModeEnabled: k.Raw, KeyHash: identity.HashKey(k.Key)}
+			if err := s.store.Seed(ctx, b, !s.cfg.production()); err != nil {
+				return err
+			}
+		}
+	}
+	ready()
+	<-ctx.Done()
+	return nil
+}

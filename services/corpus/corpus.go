@@ -1,0 +1,150 @@
+package corpus
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rs/zerolog"
+	"go.opentelemetry.io/otel/trace"
+
+	"nexus.internal/libs/bus"
+	"nexus.internal/libs/contract"
+	"nexus.internal/libs/pg"
+	"nexus.internal/libs/run"
+	"nexus.internal/libs/worker"
+	"nexus.internal/services/corpus/internal/ingest"
+	"nexus.internal/services/corpus/internal/objectstore"
+	"nexus.internal/services/corpus/internal/rpc"
+	"nexus.internal/services/corpus/internal/source"
+	"nexus.internal/services/corpus/internal/store"
+	"nexus.internal/services/corpus/internal/work"
+)
+
+// Config are the settings of the service.
+type Config struct {
+	CorpusRoot string `env:"CORPUS_ROOT" envDefault:"examples/corpus" doc:"Folder that holds the corpus; only files inside it are ingested."`
+	// ObjectStorageRoot has no default of its own: whoever reads the settings
+	// puts it inside the data directory.
+	ObjectStorageRoot string `env:"OBJECT_STORAGE_ROOT" doc:"Folder that keeps the raw bytes of ingested files by checksum (default: objects in the data directory)."`
+
+	MaxFileBytes int64 `env:"CORPUS_MAX_FILE_BYTES" envDefault:"16777216" doc:"Largest file that is ingested, in bytes."`
+	MaxFiles     int   `env:"CORPUS_MAX_FILES" envDefault:"10000" doc:"Most files of one ingest."`
+	Parallel     int   `env:"CORPUS_PARALLEL_FILES" envDefault:"4" doc:"Files of one ingest that are worked on at once."`
+
+	WorkerConcurrency  int    `env:"CORPUS_WORKER_CONCURRENCY" envDefault:"2" doc:"Corpus jobs that one process runs at once."`
+	WorkerName         string `env:"WORKER_NAME" doc:"Name of this process's workers (default: host name, process id and a random part)."`
+	WorkerLeaseSeconds int    `env:"WORKER_LEASE_SECONDS" envDefault:"30" doc:"How long a claimed job stays a worker's without a sign of life, in seconds."`
+	WorkerGraceSeconds int    `env:"WORKER_GRACE_SECONDS" envDefault:"20" doc:"How long running jobs may take to end when the process stops, in seconds."`
+}
+
+// Limits of the settings. A file of MaxFileBytes is held in memory as a whole,
+// and its text must fit one value of Postgres.
+const (
+	maxFileBytes   = 256 << 20
+	maxFiles       = 100_000
+	maxConcurrency = 64
+)
+
+// Validate implements config.Validator.
+func (c Config) Validate() error {
+	var errs []error
+	if c.CorpusRoot == "" {
+		errs = append(errs, errors.New("NEXUS_CORPUS_ROOT is empty: want the folder that holds the corpus"))
+	}
+	for _, n := range []struct {
+		name       string
+		value, max int64
+	}{
+		{"CORPUS_MAX_FILE_BYTES", c.MaxFileBytes, maxFileBytes},
+		{"CORPUS_MAX_FILES", int64(c.MaxFiles), maxFiles},
+		{"CORPUS_PARALLEL_FILES", int64(c.Parallel), maxConcurrency},
+		{"CORPUS_WORKER_CONCURRENCY", int64(c.WorkerConcurrency), maxConcurrency},
+		{"WORKER_LEASE_SECONDS", int64(c.WorkerLeaseSeconds), 3600},
+		{"WORKER_GRACE_SECONDS", int64(c.WorkerGraceSeconds), 3600},
+	} {
+		if n.value < 1 || n.value > n.max {
+			errs = append(errs, fmt.Errorf("NEXUS_%s is %d: want 1 to %d", n.name, n.value, n.max))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Deps are what the service needs from its process, which owns all of them.
+type Deps struct {
+	NC     *nats.Conn
+	JS     jetstream.JetStream
+	DB     *pg.DB
+	Log    zerolog.Logger
+	Tracer trace.TracerProvider
+}
+
+// Service is the corpus service.
+type Service struct {
+	components []run.Component
+}
+
+// New puts the service together. A corpus root that cannot be used is only
+// warned about: it may come later, and reads do without it.
+func New(cfg Config, deps Deps) (*Service, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("corpus settings: %w", err)
+	}
+	if cfg.ObjectStorageRoot == "" {
+		return nil, errors.New("corpus settings: NEXUS_OBJECT_STORAGE_ROOT is empty: want a folder for the raw bytes of files")
+	}
+	warnOfMissingRoot(cfg, deps.Log)
+	documents := store.New(deps.DB)
+	ingester := ingest.New(ingest.Config{
+		CorpusRoot:   cfg.CorpusRoot,
+		Excluded:     []string{cfg.ObjectStorageRoot},
+		MaxFileBytes: cfg.MaxFileBytes,
+		MaxFiles:     cfg.MaxFiles,
+		Parallel:     cfg.Parallel,
+	}, documents, objectstore.New(cfg.ObjectStorageRoot), deps.Log)
+	jobs, err := newWorker(cfg, deps, map[string]worker.Handler{
+		contract.JobIngestBatch:    work.IngestBatch(ingester, cfg.MaxFiles),
+		contract.JobIntegrityAudit: work.IntegrityAudit(documents),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("corpus worker: %w", err)
+	}
+	answers := bus.NewRPC(deps.NC, deps.Log, deps.Tracer, "corpus")
+	rpc.New(documents).Register(answers)
+	return &Service{components: []run.Component{answers, jobs}}, nil
+}
+
+func newWorker(cfg Config, deps Deps, handlers map[string]worker.Handler) (*worker.Worker, error) {
+	name := cfg.WorkerName
+	if name == "" {
+		var err error
+		if name, err = worker.NewIdentity(); err != nil {
+			return nil, err
+		}
+	}
+	return worker.New(worker.Config{
+		Name:        name,
+		Queue:       contract.QueueCorpus,
+		Concurrency: cfg.WorkerConcurrency,
+		Lease:       time.Duration(cfg.WorkerLeaseSeconds) * time.Second,
+		Grace:       time.Duration(cfg.WorkerGraceSeconds) * time.Second,
+	}, worker.Deps{NC: deps.NC, JS: deps.JS, Log: deps.Log, Tracer: deps.Tracer}, handlers)
+}
+
+func warnOfMissingRoot(cfg Config, log zerolog.Logger) {
+	root, err := source.Open(cfg.CorpusRoot)
+	if err == nil {
+		err = root.Close()
+	}
+	if err != nil {
+		log.Warn().Err(err).Msg("no corpus to ingest")
+	}
+}
+
+// Components returns the parts to run, in the order they start: the answers
+// before the worker, so that what a job writes can be read.
+func (s *Service) Components() []run.Component {
+	return s.components
+}

@@ -1,0 +1,3 @@
+module nexus.internal/services/e2e
+
+go 1.26.0

@@ -1,0 +1,155 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/gofiber/fiber/v2"
+
+	"nexus.internal/libs/fault"
+)
+
+// Problem is the body of every error (RFC 9457).
+type Problem struct {
+	Type   string `json:"type" doc:"A URI reference that names the kind of problem." example:"about:blank"`
+	Title  string `json:"title" doc:"The status in words." example:"Forbidden"`
+	Status int    `json:"status" doc:"The HTTP status." example:"403"`
+	Detail string `json:"detail" doc:"What is wrong, for a person." example:"Role 'viewer' lacks required permission 'operator'"`
+	Code   string `json:"code" doc:"What is wrong, for a program; stable." example:"forbidden"`
+	// RequestID leads to the log.
+	RequestID string        `json:"request_id" doc:"The id of the request, as in X-Request-ID."`
+	Errors    []fault.Field `json:"errors,omitempty" doc:"The parts of the request that are wrong."`
+}
+
+// Error implements error.
+func (p *Problem) Error() string { return p.Detail }
+
+// GetStatus implements huma.StatusError.
+func (p *Problem) GetStatus() int { return p.Status }
+
+// ContentType implements huma.ContentTypeFilter.
+func (p *Problem) ContentType(string) string { return problemType }
+
+const problemType = "application/problem+json"
+
+// statusOf is the one place where kinds of faults become HTTP statuses.
+func statusOf(kind fault.Kind) int {
+	switch kind {
+	case fault.Invalid:
+		return http.StatusBadRequest
+	case fault.Unprocessable:
+		return http.StatusUnprocessableEntity
+	case fault.Unauthenticated:
+		return http.StatusUnauthorized
+	case fault.Forbidden:
+		return http.StatusForbidden
+	case fault.NotFound:
+		return http.StatusNotFound
+	case fault.Conflict:
+		return http.StatusConflict
+	case fault.TooLarge:
+		return http.StatusRequestEntityTooLarge
+	case fault.RateLimited:
+		return http.StatusTooManyRequests
+	case fault.Unavailable:
+		return http.StatusServiceUnavailable
+	case fault.Internal:
+		return http.StatusInternalServerError
+	}
+	return http.StatusInternalServerError
+}
+
+// codeOf is the stable code of a status that no fault explains.
+func codeOf(status int) string {
+	switch status {
+	case http.StatusUnauthorized:
+		return "unauthorized"
+	case http.StatusForbidden:
+		return "forbidden"
+	case http.StatusNotFound:
+		return "not_found"
+	case http.StatusMethodNotAllowed:
+		return "method_not_allowed"
+	case http.StatusConflict:
+		return "conflict"
+	case http.StatusRequestEntityTooLarge:
+		return "too_large"
+	case http.StatusTooManyRequests:
+		return "rate_limited"
+	case http.StatusBadRequest, http.StatusUnprocessableEntity:
+		return "validation_error"
+	case http.StatusServiceUnavailable:
+		return "unavailable"
+	}
+	if status >= http.StatusInternalServerError {
+		return "internal"
+	}
+	return "bad_request"
+}
+
+func newProblem(status int, code, detail, requestID string) *Problem {
+	return &Problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: detail, Code: code, RequestID: requestID}
+}
+
+// problemOf is how an outsider sees an error.
+func problemOf(ctx context.Context, err error) *Problem {
+	public := fault.Public(err)
+	p := newProblem(statusOf(public.Kind), public.Code, public.Detail, requestIDOf(ctx))
+	p.Errors = public.Fields
+	return p
+}
+
+// asProblem gives the errors huma makes by itself, such as failed validation,
+// the same shape as ours.
+func asProblem(ctx huma.Context, _ string, v any) (any, error) {
+	model, ok := v.(*huma.ErrorModel)
+	if !ok {
+		return v, nil
+	}
+	p := newProblem(model.Status, codeOf(model.Status), model.Detail, requestIDOf(ctx.Context()))
+	for _, e := range model.Errors {
+		p.Errors = append(p.Errors, fault.Field{Location: e.Location, Message: e.Message})
+	}
+	if len(p.Errors) > 0 {
+		p.Detail = p.Errors[0].Message
+		if p.Errors[0].Location != "" {
+			p.Detail = p.Errors[0].Location + ": " + p.Detail
+		}
+	}
+	return p, nil
+}
+
+// onFiberError answers what never reached an operation: unknown paths, wrong
+// methods, bodies that are too large, panics.
+func (s *Server) onFiberError(c *fiber.Ctx, err error) error {
+	status := http.StatusInternalServerError
+	detail := fault.Public(err).Detail
+	var fe *fiber.Error
+	if errors.As(err, &fe) {
+		status, detail = fe.Code, fe.Message
+		if status == http.StatusNotFound {
+			detail = "There is nothing at this path."
+		}
+		if status == http.StatusRequestEntityTooLarge {
+			detail = "The body is larger than this server takes."
+		}
+	}
+	ctx := c.UserContext()
+	if status >= http.StatusInternalServerError {
+		s.requestLog(s.log.Error().Err(err), ctx, c).Msg("request failed")
+	}
+	if requestIDOf(ctx) == "" {
+		// The request was refused before any middleware ran.
+		ctx = withRequestID(ctx, requestID(""))
+	}
+	c.Set(headerRequestID, requestIDOf(ctx))
+	body, err := json.Marshal(newProblem(status, codeOf(status), detail, requestIDOf(ctx)))
+	if err != nil {
+		return err
+	}
+	c.Set(fiber.HeaderContentType, problemType)
+	return c.Status(status).Send(body)
+}

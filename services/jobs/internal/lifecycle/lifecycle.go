@@ -1,0 +1,111 @@
+// Package lifecycle answers the workers: it grants claims, renews leases and
+// records how runs ended. Requests of many workers share transactions.
+package lifecycle
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/rs/zerolog"
+
+	"nexus.internal/libs/batch"
+	"nexus.internal/libs/contract"
+	"nexus.internal/libs/fault"
+	"nexus.internal/libs/outbox"
+	"nexus.internal/services/jobs/internal/store"
+)
+
+// Types knows the job types.
+type Types interface {
+	All() map[string]contract.JobType
+}
+
+// Service is a run.Component; its methods answer requests while it runs.
+type Service struct {
+	store *store.Store
+	types Types
+	lease time.Duration
+	log   zerolog.Logger
+	// retried is told when a job was put back to wait in Postgres.
+	retried func()
+
+	claims     *batch.Batcher[*claim]
+	finishes   *batch.Batcher[*finish]
+	publishing sync.WaitGroup
+}
+
+// New makes the service. lease is how long a claim lasts without a heartbeat;
+// retried is called after jobs were put back to wait.
+func New(st *store.Store, types Types, lease time.Duration, log zerolog.Logger, retried func()) *Service {
+	s := &Service{store: st, types: types, lease: lease, log: log, retried: retried}
+	s.claims = batch.New(batch.Options[*claim]{
+		Max: contract.MaxBatch, MaxWeight: contract.MaxBatch, Weigh: func(c *claim) int { return len(c.leases) }, Flush: s.flushClaims,
+	})
+	s.finishes = batch.New(batch.Options[*finish]{
+		Max: contract.MaxBatch, MaxWeight: contract.MaxBatch, Weigh: func(f *finish) int { return len(f.results) }, Flush: s.flushFinishes,
+	})
+	return s
+}
+
+// Name implements run.Component.
+func (s *Service) Name() string { return "job lifecycle" }
+
+// Run implements run.Component.
+func (s *Service) Run(ctx context.Context, ready func()) error {
+	var wg sync.WaitGroup
+	wg.Go(func() { s.claims.Run(ctx) })
+	wg.Go(func() { s.finishes.Run(ctx) })
+	ready()
+	wg.Wait()
+	s.publishing.Wait()
+	return nil
+}
+
+// publish sends what a transaction caused, beside the next one.
+func (s *Service) publish(ctx context.Context, entry outbox.Entry) {
+	s.publishing.Go(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		defer cancel()
+		if err := s.store.Publish(ctx, entry); err != nil {
+			s.log.Warn().Err(err).Msg("could not publish a change; the relay will")
+		}
+	})
+}
+
+func checkBatch(n int) error {
+	if n > contract.MaxBatch {
+		return fault.Invalidf("too_many", "The request has %d entries; the limit is %d.", n, contract.MaxBatch)
+	}
+	return nil
+}
+
+func parseLease(ref contract.LeaseRef, worker string) (store.Lease, error) {
+	id, err := uuid.Parse(ref.JobID)
+	if err != nil {
+		return store.Lease{}, fault.Invalidf("bad_job_id", "%q is not a job id.", ref.JobID)
+	}
+	token, err := uuid.Parse(ref.LeaseToken)
+	if err != nil {
+		return store.Lease{}, fault.Invalidf("bad_lease_token", "The lease token of job %s is not a UUID.", ref.JobID)
+	}
+	return store.Lease{JobID: id, Token: token, Worker: worker}, nil
+}
+
+func parseLeases(refs []contract.LeaseRef, worker string) ([]store.Lease, error) {
+	if worker == "" {
+		return nil, fault.Invalidf("no_worker", "The request names no worker.")
+	}
+	if err := checkBatch(len(refs)); err != nil {
+		return nil, err
+	}
+	out := make([]store.Lease, len(refs))
+	for i, ref := range refs {
+		var err error
+		if out[i], err = parseLease(ref, worker); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,286 @@
+// Package record turns submit commands into recorded jobs: many commands, one
+// transaction, then the answers, then the run messages.
+//
+// Who may submit what was decided at the doors; here only what the database
+// could not hold is refused.
+package record
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rs/zerolog"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+
+	"nexus.internal/libs/batch"
+	"nexus.internal/libs/bus"
+	"nexus.internal/libs/contract"
+	"nexus.internal/libs/outbox"
+	"nexus.internal/libs/pg"
+	"nexus.internal/libs/telemetry"
+	"nexus.internal/services/jobs/internal/store"
+)
+
+const (
+	// prefetch bounds the commands waiting in this process.
+	prefetch = 1000
+	// writers is how many record transactions run at once: while one waits for
+	// the disk the other gathers and builds.
+	writers = 2
+	// maxJobs bounds the jobs of one transaction.
+	maxJobs = 500
+	// nakDelay is when commands come again that could not be recorded now.
+	nakDelay = time.Second
+)
+
+// Types knows the job types.
+type Types interface {
+	Lookup(name string) (contract.JobType, bool)
+}
+
+// Store is where jobs are recorded.
+type Store interface {
+	Record(ctx context.Context, jobs []store.NewJob) ([]contract.SubmitVerdict, outbox.Entry, error)
+	Publish(ctx context.Context, e outbox.Entry) error
+}
+
+// Recorder is a run.Component.
+type Recorder struct {
+	nc     *nats.Conn
+	js     jetstream.JetStream
+	store  Store
+	types  Types
+	dead   *bus.Publisher
+	log    zerolog.Logger
+	tracer trace.Tracer
+
+	commands   *batch.Batcher[*command]
+	publishing sync.WaitGroup
+}
+
+// New makes a recorder.
+func New(nc *nats.Conn, js jetstream.JetStream, st Store, types Types, pub *bus.Publisher, log zerolog.Logger, tracer trace.TracerProvider) *Recorder {
+	r := &Recorder{nc: nc, js: js, store: st, types: types, dead: pub, log: log, tracer: tracer.Tracer("nexus.internal/services/jobs/record")}
+	r.commands = batch.New(batch.Options[*command]{
+		Max: maxJobs, MaxWeight: maxJobs, Weigh: func(c *command) int { return len(c.jobs) }, Writers: writers, Flush: r.flush,
+	})
+	return r
+}
+
+// command is one submit command on its way.
+type command struct {
+	msg     jetstream.Msg
+	replyTo string
+	jobs    []store.NewJob
+	// refused are the verdicts of submissions that cannot be recorded at all.
+	refused []contract.SubmitVerdict
+}
+
+// Name implements run.Component.
+func (r *Recorder) Name() string { return "recorder" }
+
+// Run implements run.Component.
+func (r *Recorder) Run(ctx context.Context, ready func()) error {
+	tail, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var flushing sync.WaitGroup
+	flushing.Go(func() { r.commands.Run(tail) })
+	err := bus.Consume(ctx, r.js, r.log, contract.StreamCommands, contract.ConsumerRecorder, prefetch, ready, func(msg jetstream.Msg) {
+		r.receive(tail, msg)
+	})
+	stop()
+	flushing.Wait()
+	r.publishing.Wait()
+	return err
+}
+
+func (r *Recorder) receive(ctx context.Context, msg jetstream.Msg) {
+	var cmd contract.SubmitCommand
+	if err := json.Unmarshal(msg.Data(), &cmd); err != nil {
+		r.bury(ctx, msg, fmt.Errorf("decode the command: %w", err))
+		return
+	}
+	c := &command{msg: msg, replyTo: msg.Headers().Get(contract.HeaderReplyTo)}
+	for _, s := range cmd.Submissions {
+		job, problem := r.accept(s)
+		if problem != nil {
+			c.refused = append(c.refused, *problem)
+			continue
+		}
+		c.jobs = append(c.jobs, job)
+	}
+	if len(c.jobs) == 0 {
+		r.answer(map[string][]contract.SubmitVerdict{c.replyTo: c.refused})
+		r.ack(msg)
+		return
+	}
+	if err := r.commands.Add(ctx, c); err != nil {
+		r.nak(msg)
+	}
+}
+
+// accept checks what the database relies on.
+func (r *Recorder) accept(s contract.Submission) (store.NewJob, *contract.SubmitVerdict) {
+	refuse := func(code, detail string) (store.NewJob, *contract.SubmitVerdict) {
+		return store.NewJob{}, &contract.SubmitVerdict{Ref: s.Ref, JobID: s.JobID, Code: code, Detail: detail}
+	}
+	id, err := uuid.Parse(s.JobID)
+	if err != nil {
+		return refuse(contract.CodeInvalid, "The job id is not a UUID.")
+	}
+	t, ok := r.types.Lookup(s.JobType)
+	if !ok {
+		return refuse(contract.CodeUnknownJobType, fmt.Sprintf("Unknown job_type '%s'", s.JobType))
+	}
+	if s.MaxAttempts < 1 || s.MaxAttempts > contract.MaxAttemptsLimit {
+		return refuse(contract.CodeInvalid, fmt.Sprintf("max_attempts is %d: want 1 to %d.", s.MaxAttempts, contract.MaxAttemptsLimit))
+	}
+	if s.ExecutionMode != contract.ModeAsync && s.ExecutionMode != contract.ModeSync {
+		return refuse(contract.CodeInvalid, fmt.Sprintf("Unknown execution_mode '%s'", s.ExecutionMode))
+	}
+	if err := contract.CheckPayload(s.Payload); err != nil {
+		return refuse(contract.CodeInvalid, err.Error())
+	}
+	return store.NewJob{ID: id, Type: t, Submission: s}, nil
+}
+
+// flush records a group of commands and answers them.
+func (r *Recorder) flush(ctx context.Context, group []*command) {
+	var jobs []store.NewJob
+	for _, c := range group {
+		jobs = append(jobs, c.jobs...)
+	}
+	ctx, span := r.startSpan(ctx, jobs)
+	defer span.End()
+	verdicts, entry, err := r.store.Record(ctx, jobs)
+	switch {
+	case err == nil:
+		r.settle(group, verdicts)
+		r.publish(ctx, entry)
+	case pg.IsBadData(err) && len(group) > 1:
+		// One of them holds something Postgres refuses; alone it cannot take
+		// the others with it.
+		for _, c := range group {
+			r.flush(ctx, []*command{c})
+		}
+	case pg.IsBadData(err):
+		r.log.Error().Err(err).Msg("Postgres refuses the content of a command")
+		r.refuseAll(group[0])
+	default:
+		r.log.Warn().Err(err).Int("commands", len(group)).Msg("could not record jobs; their commands will come again")
+		for _, c := range group {
+			r.nak(c.msg)
+		}
+	}
+}
+
+// startSpan continues the trace of the first job and links those of the
+// others: one transaction belongs to many requests.
+func (r *Recorder) startSpan(ctx context.Context, jobs []store.NewJob) (context.Context, trace.Span) {
+	var links []trace.Link
+	for _, j := range jobs[1:] {
+		if j.TraceParent != "" && j.TraceParent != jobs[0].TraceParent {
+			links = append(links, trace.LinkFromContext(telemetry.WithTraceParent(context.WithoutCancel(ctx), j.TraceParent)))
+		}
+	}
+	return r.tracer.Start(telemetry.WithTraceParent(ctx, jobs[0].TraceParent), "record jobs",
+		trace.WithSpanKind(trace.SpanKindConsumer), trace.WithLinks(links...), trace.WithAttributes(attribute.Int("nexus.jobs", len(jobs))))
+}
+
+func (r *Recorder) settle(group []*command, verdicts []contract.SubmitVerdict) {
+	replies := map[string][]contract.SubmitVerdict{}
+	for _, c := range group {
+		n := len(c.jobs)
+		replies[c.replyTo] = append(replies[c.replyTo], verdicts[:n]...)
+		replies[c.replyTo] = append(replies[c.replyTo], c.refused...)
+		verdicts = verdicts[n:]
+	}
+	r.answer(replies)
+	for _, c := range group {
+		r.ack(c.msg)
+	}
+}
+
+func (r *Recorder) refuseAll(c *command) {
+	verdicts := c.refused
+	for _, j := range c.jobs {
+		verdicts = append(verdicts, contract.SubmitVerdict{Ref: j.Ref, JobID: j.JobID, Code: contract.CodeInvalid, Detail: "The job holds characters that cannot be stored."})
+	}
+	r.answer(map[string][]contract.SubmitVerdict{c.replyTo: verdicts})
+	r.ack(c.msg)
+}
+
+// answer tells the waiting gateways. One that does not wait any more finds the
+// job by asking for it.
+func (r *Recorder) answer(replies map[string][]contract.SubmitVerdict) {
+	for to, verdicts := range replies {
+		if to == "" {
+			continue
+		}
+		body, err := json.Marshal(contract.SubmitReply{Verdicts: verdicts})
+		if err == nil {
+			err = r.nc.Publish(to, body)
+		}
+		if err != nil {
+			r.log.Warn().Err(err).Msg("could not answer a gateway")
+		}
+	}
+}
+
+// publish sends the run messages and events beside the next transaction.
+func (r *Recorder) publish(ctx context.Context, entry outbox.Entry) {
+	r.publishing.Go(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		defer cancel()
+		if err := r.store.Publish(ctx, entry); err != nil {
+			r.log.Warn().Err(err).Msg("could not publish after recording; the relay will")
+		}
+	})
+}
+
+// bury keeps a command nobody can read, with the reason.
+func (r *Recorder) bury(ctx context.Context, msg jetstream.Msg, reason error) {
+	subject, err := contract.DeadSubject("jobs", "undecodable")
+	if err == nil {
+		body, encErr := json.Marshal(string(msg.Data()))
+		if encErr != nil {
+			body = []byte(`""`)
+		}
+		var f jetstream.PubAckFuture
+		f, err = r.dead.Send(bus.Message{Subject: subject, ID: uuid.NewString(), Type: "nexus.dead.v1", Body: body},
+			nats.Header{contract.HeaderReason: {reason.Error()}, contract.HeaderOrigin: {msg.Subject()}})
+		if err == nil {
+			select {
+			case <-f.Ok():
+			case err = <-f.Err():
+			case <-ctx.Done():
+				err = ctx.Err()
+			}
+		}
+	}
+	if err != nil {
+		r.log.Error().Err(err).Msg("could not keep an unreadable command as a dead letter; it will come again")
+		r.nak(msg)
+		return
+	}
+	r.log.Error().Err(reason).Str(telemetry.FieldSubject, msg.Subject()).Msg("an unreadable command became a dead letter")
+	r.ack(msg)
+}
+
+func (r *Recorder) ack(msg jetstream.Msg) {
+	if err := msg.Ack(); err != nil {
+		r.log.Warn().Err(err).Msg("could not acknowledge a command; it will come again and find its jobs recorded")
+	}
+}
+
+func (r *Recorder) nak(msg jetstream.Msg) {
+	if err := msg.NakWithDelay(nakDelay); err != nil {
+		r.log.Warn().Err(err).Msg("could not give back a command; it will come again by itself")
+	}
+}

@@ -1,0 +1,246 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"nexus.internal/libs/contract"
+	"nexus.internal/libs/outbox"
+	"nexus.internal/services/jobs/internal/job"
+)
+
+// Finished is the reported end of a run.
+type Finished struct {
+	Lease
+	contract.RunResult
+}
+
+// Verdict says what became of a report.
+type Verdict struct {
+	Accepted bool
+	Status   contract.Status
+}
+
+// Finish records the ends of runs in one transaction and returns a verdict for
+// each, in order. A report under a lease that is no longer current changes
+// nothing.
+func (s *Store) Finish(ctx context.Context, results []Finished, types map[string]contract.JobType) ([]Verdict, outbox.Entry, error) {
+	var verdicts []Verdict
+	entry, err := s.inTx(ctx, func(tx pgx.Tx) (outbox.Entry, error) {
+		var succeeded, others []Finished
+		for _, r := range results {
+			if r.Outcome == contract.OutcomeSucceeded {
+				succeeded = append(succeeded, r)
+			} else {
+				others = append(others, r)
+			}
+		}
+		done, err := s.succeed(ctx, tx, succeeded)
+		if err != nil {
+			return outbox.Entry{}, err
+		}
+		ended, err := s.fail(ctx, tx, others)
+		if err != nil {
+			return outbox.Entry{}, err
+		}
+		all := append(done, ended...)
+		if verdicts, err = judge(ctx, tx, results, all); err != nil {
+			return outbox.Entry{}, err
+		}
+		return s.tell(ctx, tx, all, types)
+	})
+	return verdicts, entry, err
+}
+
+const succeedJobs = `
+	WITH done AS (
+		UPDATE jobs.jobs AS j SET
+			status = $6, version = j.version + 1, updated_at = t.now, finished_at = t.now, result = f.result, error_text = NULL,
+			lease_owner = NULL, lease_token = NULL, lease_expires_at = NULL
+		FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::bigint[]) AS f (id, token, worker, result, runtime),
+			(SELECT clock_timestamp() AS now) AS t
+		WHERE j.id = f.id AND j.lease_token = f.token AND j.status = ANY($7)
+		RETURNING ` + changedColumns + `, f.worker, f.runtime, j.started_at, t.now
+	), attempts AS (
+		INSERT INTO jobs.job_attempts (job_id, version, attempt_number, status, worker, runtime_ms, started_at, finished_at)
+		SELECT id, version, attempt_count, 'succeeded', worker, runtime, started_at, now FROM done
+	)
+	SELECT id, job_type, status, version, attempt_count, max_attempts, created_by, request_id, trace_parent, next_run_at, worker FROM done`
+
+func (s *Store) succeed(ctx context.Context, tx pgx.Tx, results []Finished) ([]changed, error) {
+	if len(results) == 0 {
+		return nil, nil
+	}
+	t, err := job.Of(job.Succeed)
+	if err != nil {
+		return nil, err
+	}
+	n := len(results)
+	ids, tokens, workers := make([]uuid.UUID, n), make([]uuid.UUID, n), make([]string, n)
+	values, runtimes := make([]*string, n), make([]int64, n)
+	for i, r := range results {
+		ids[i], tokens[i], workers[i], values[i], runtimes[i] = r.Lease.JobID, r.Token, r.Worker, nullable(string(r.Result)), r.RuntimeMS
+	}
+	rows, err := tx.Query(ctx, succeedJobs, ids, tokens, workers, values, runtimes, string(t.To), sources(t))
+	if err != nil {
+		return nil, fmt.Errorf("record successes: %w", err)
+	}
+	defer rows.Close()
+	done := make([]changed, 0, n)
+	for rows.Next() {
+		var worker string
+		c, err := scanChanged(rows, &worker)
+		if err != nil {
+			return nil, err
+		}
+		c.Worker, c.Actor = worker, worker
+		done = append(done, c)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("record successes: %w", err)
+	}
+	return done, addArtifacts(ctx, tx, results, done)
+}
+
+func addArtifacts(ctx context.Context, tx pgx.Tx, results []Finished, done []changed) error {
+	accepted := make(map[uuid.UUID]bool, len(done))
+	for _, c := range done {
+		accepted[c.ID] = true
+	}
+	batch := &pgx.Batch{}
+	for _, r := range results {
+		if !accepted[r.Lease.JobID] {
+			continue
+		}
+		for _, a := range r.Artifacts {
+			batch.Queue(`INSERT INTO jobs.job_artifacts (job_id, artifact_type, artifact_ref, artifact_payload) VALUES ($1, $2, $3, $4)`,
+				r.Lease.JobID, a.Type, nullable(a.Ref), nullable(string(a.Payload)))
+		}
+	}
+	if batch.Len() == 0 {
+		return nil
+	}
+	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+		return fmt.Errorf("record artifacts: %w", err)
+	}
+	return nil
+}
+
+// fail records runs that ended without success: failed ones and those given
+// back.
+func (s *Store) fail(ctx context.Context, tx pgx.Tx, results []Finished) ([]changed, error) {
+	if len(results) == 0 {
+		return nil, nil
+	}
+	ids := make([]uuid.UUID, len(results))
+	for i, r := range results {
+		ids[i] = r.Lease.JobID
+	}
+	locked, err := lock(ctx, tx, ids)
+	if err != nil {
+		return nil, err
+	}
+	var changes []change
+	for _, r := range results {
+		c, ok := locked[r.Lease.JobID]
+		if !ok || c.LeaseToken == nil || *c.LeaseToken != r.Token {
+			continue
+		}
+		delete(locked, r.Lease.JobID)
+		changes = append(changes, changeOf(r, c))
+	}
+	if len(changes) == 0 {
+		return nil, nil
+	}
+	return apply(ctx, tx, changes)
+}
+
+func changeOf(r Finished, c current) change {
+	out := change{job: c, worker: r.Worker, actor: r.Worker, runtime: &r.RuntimeMS}
+	if r.Outcome == contract.OutcomeReleased {
+		out.event = job.Release
+		return out
+	}
+	out.errorText = r.ErrorText
+	out.event = job.AfterFailure(c.Attempt, c.MaxAttempts, r.Permanent)
+	if out.event == job.Retry {
+		out.delay = job.Backoff(c.Attempt)
+		if r.RetryAfterMS > 0 {
+			out.delay = time.Duration(r.RetryAfterMS) * time.Millisecond
+		}
+	}
+	return out
+}
+
+// judge tells for each report whether it was the one that counted.
+func judge(ctx context.Context, tx pgx.Tx, results []Finished, accepted []changed) ([]Verdict, error) {
+	byID := make(map[uuid.UUID]changed, len(accepted))
+	for _, c := range accepted {
+		byID[c.ID] = c
+	}
+	verdicts := make([]Verdict, len(results))
+	var refused []uuid.UUID
+	for i, r := range results {
+		if c, ok := byID[r.Lease.JobID]; ok {
+			verdicts[i] = Verdict{Accepted: true, Status: contract.Status(c.Status)}
+			delete(byID, r.Lease.JobID)
+			continue
+		}
+		refused = append(refused, r.Lease.JobID)
+	}
+	if len(refused) == 0 {
+		return verdicts, nil
+	}
+	statuses, err := statusesOf(ctx, tx, refused)
+	if err != nil {
+		return nil, err
+	}
+	for i, r := range results {
+		if !verdicts[i].Accepted {
+			verdicts[i].Status = statuses[r.Lease.JobID]
+		}
+	}
+	return verdicts, nil
+}
+
+func statusesOf(ctx context.Context, tx pgx.Tx, ids []uuid.UUID) (map[uuid.UUID]contract.Status, error) {
+	rows, err := tx.Query(ctx, `SELECT id, status FROM jobs.jobs WHERE id = ANY($1)`, ids)
+	if err != nil {
+		return nil, fmt.Errorf("look up refused jobs: %w", err)
+	}
+	defer rows.Close()
+	out := make(map[uuid.UUID]contract.Status, len(ids))
+	for rows.Next() {
+		var id uuid.UUID
+		var status string
+		if err := rows.Scan(&id, &status); err != nil {
+			return nil, fmt.Errorf("look up refused jobs: %w", err)
+		}
+		out[id] = contract.Status(status)
+	}
+	return out, rows.Err()
+}
+
+// tell writes the events of changed jobs, and run messages for those that are
+// ready again at once.
+func (s *Store) tell(ctx context.Context, tx pgx.Tx, jobs []changed, types map[string]contract.JobType) (outbox.Entry, error) {
+	messages, err := jobEvents(jobs, s.now().UTC())
+	if err != nil {
+		return outbox.Entry{}, err
+	}
+	var ready []Dispatch
+	for _, c := range jobs {
+		if c.ready {
+			ready = append(ready, Dispatch{JobID: c.ID, Type: types[c.JobType], TraceParent: deref(c.TraceParent)})
+		}
+	}
+	runs, err := runMessages(ready, 1)
+	if err != nil {
+		return outbox.Entry{}, err
+	}
+	return s.outbox.Append(ctx, tx, append(runs, messages...))
+}

@@ -1,0 +1,161 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"nexus.internal/libs/contract"
+	"nexus.internal/libs/outbox"
+	"nexus.internal/services/jobs/internal/job"
+)
+
+// Lease names a job and the lease somebody has, or wants, on it.
+type Lease struct {
+	JobID  uuid.UUID
+	Token  uuid.UUID
+	Worker string
+}
+
+func leaseColumns(leases []Lease) (ids, tokens []uuid.UUID, workers []string) {
+	ids, tokens, workers = make([]uuid.UUID, len(leases)), make([]uuid.UUID, len(leases)), make([]string, len(leases))
+	for i, l := range leases {
+		ids[i], tokens[i], workers[i] = l.JobID, l.Token, l.Worker
+	}
+	return ids, tokens, workers
+}
+
+// Granted is a successful claim.
+type Granted struct {
+	contract.Grant
+	JobID uuid.UUID
+}
+
+const claimJobs = `
+	UPDATE jobs.jobs AS j SET
+		status = $4, version = j.version + 1, attempt_count = j.attempt_count + 1, next_run_at = NULL, dispatched_at = NULL,
+		lease_owner = c.worker, lease_token = c.token, lease_expires_at = t.now + make_interval(secs => $5), started_at = t.now, updated_at = t.now
+	FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS c (id, token, worker), (SELECT clock_timestamp() AS now) AS t
+	WHERE j.id = c.id AND j.status = ANY($6) AND j.next_run_at <= t.now
+	RETURNING ` + changedColumns + `, j.lease_token, j.lease_owner, j.payload, j.timeout_seconds`
+
+// Claim gives each lease its job where the job is ready, and returns the
+// grants. A job that is already leased under the very token that asks is
+// granted again: its first answer was lost.
+func (s *Store) Claim(ctx context.Context, leases []Lease, lease time.Duration) ([]Granted, outbox.Entry, error) {
+	t, err := job.Of(job.Claim)
+	if err != nil {
+		return nil, outbox.Entry{}, err
+	}
+	ids, tokens, workers := leaseColumns(leases)
+	var granted []Granted
+	entry, err := s.inTx(ctx, func(tx pgx.Tx) (outbox.Entry, error) {
+		granted = granted[:0]
+		rows, err := tx.Query(ctx, claimJobs, ids, tokens, workers, string(t.To), lease.Seconds(), sources(t))
+		if err != nil {
+			return outbox.Entry{}, fmt.Errorf("claim jobs: %w", err)
+		}
+		jobs, grants, err := scanGrants(rows)
+		if err != nil {
+			return outbox.Entry{}, err
+		}
+		granted = grants
+		if len(granted) < len(leases) {
+			again, err := grantedBefore(ctx, tx, ids, tokens)
+			if err != nil {
+				return outbox.Entry{}, err
+			}
+			granted = withRepeats(granted, again)
+		}
+		events, err := jobEvents(jobs, s.now().UTC())
+		if err != nil {
+			return outbox.Entry{}, err
+		}
+		return s.outbox.Append(ctx, tx, events)
+	})
+	return granted, entry, err
+}
+
+func scanGrants(rows pgx.Rows) (jobs []changed, grants []Granted, err error) {
+	defer rows.Close()
+	for rows.Next() {
+		var (
+			token   uuid.UUID
+			worker  string
+			payload []byte
+			timeout int
+		)
+		c, err := scanChanged(rows, &token, &worker, &payload, &timeout)
+		if err != nil {
+			return nil, nil, err
+		}
+		c.Worker, c.Actor = worker, worker
+		jobs = append(jobs, c)
+		grants = append(grants, Granted{JobID: c.ID, Grant: contract.Grant{
+			JobID: c.ID.String(), JobType: c.JobType, LeaseToken: token.String(), Attempt: c.Attempt, MaxAttempts: c.MaxAttempts,
+			TimeoutSeconds: timeout, CreatedBy: c.CreatedBy, RequestID: deref(c.RequestID), TraceParent: deref(c.TraceParent), Payload: payload,
+		}})
+	}
+	if err := rows.Err(); err != nil {
+		return nil, nil, fmt.Errorf("claim jobs: %w", err)
+	}
+	return jobs, grants, nil
+}
+
+// grantedBefore finds the jobs that are leased under the tokens that ask.
+func grantedBefore(ctx context.Context, tx pgx.Tx, ids, tokens []uuid.UUID) ([]Granted, error) {
+	rows, err := tx.Query(ctx, `SELECT `+changedColumns+`, j.lease_token, j.lease_owner, j.payload, j.timeout_seconds
+		FROM jobs.jobs AS j JOIN unnest($1::uuid[], $2::uuid[]) AS c (id, token) ON j.id = c.id AND j.lease_token = c.token`, ids, tokens)
+	if err != nil {
+		return nil, fmt.Errorf("look up earlier claims: %w", err)
+	}
+	_, grants, err := scanGrants(rows)
+	return grants, err
+}
+
+// withRepeats adds the grants of again that are not in granted.
+func withRepeats(granted, again []Granted) []Granted {
+	have := make(map[uuid.UUID]bool, len(granted))
+	for _, g := range granted {
+		have[g.JobID] = true
+	}
+	for _, g := range again {
+		if !have[g.JobID] {
+			granted = append(granted, g)
+		}
+	}
+	return granted
+}
+
+// Renew extends leases and returns the tokens of those that are gone.
+func (s *Store) Renew(ctx context.Context, leases []Lease, lease time.Duration) (lost []uuid.UUID, err error) {
+	if len(leases) == 0 {
+		return nil, nil
+	}
+	ids, tokens, _ := leaseColumns(leases)
+	rows, err := s.db.Pool.Query(ctx, `
+		UPDATE jobs.jobs AS j SET lease_expires_at = clock_timestamp() + make_interval(secs => $3)
+		FROM unnest($1::uuid[], $2::uuid[]) AS c (id, token)
+		WHERE j.id = c.id AND j.lease_token = c.token
+		RETURNING j.lease_token`, ids, tokens, lease.Seconds())
+	if err != nil {
+		return nil, fmt.Errorf("renew leases: %w", err)
+	}
+	renewed, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
+	if err != nil {
+		return nil, fmt.Errorf("renew leases: %w", err)
+	}
+	kept := make(map[uuid.UUID]bool, len(renewed))
+	for _, token := range renewed {
+		kept[token] = true
+	}
+	for _, token := range tokens {
+		if !kept[token] {
+			lost = append(lost, token)
+		}
+	}
+	return lost, nil
+}

@@ -1,0 +1,146 @@
+package store
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"nexus.internal/libs/bus"
+	"nexus.internal/libs/contract"
+)
+
+// source names this service in the events it writes.
+const source = "nexus.jobs"
+
+// jobEvents turns changed jobs into event messages: one pack for each state
+// and type, as few packs as their size allows.
+func jobEvents(jobs []changed, now time.Time) ([]bus.Message, error) {
+	type key struct{ status, jobType string }
+	groups := map[key][]contract.Event{}
+	var order []key
+	for _, c := range jobs {
+		e, err := jobEvent(c, now)
+		if err != nil {
+			return nil, err
+		}
+		k := key{c.Status, c.JobType}
+		if groups[k] == nil {
+			order = append(order, k)
+		}
+		groups[k] = append(groups[k], e)
+	}
+	var out []bus.Message
+	for _, k := range order {
+		for events := groups[k]; len(events) > 0; {
+			n := min(len(events), contract.MaxEventsPerMessage)
+			m, err := eventMessage(contract.AreaJob, k.status, k.jobType, events[:n])
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, m)
+			events = events[n:]
+		}
+	}
+	return out, nil
+}
+
+func jobEvent(c changed, now time.Time) (contract.Event, error) {
+	data, err := json.Marshal(contract.JobChange{
+		JobID: c.ID.String(), JobType: c.JobType, Status: contract.Status(c.Status), Attempt: c.Attempt, MaxAttempts: c.MaxAttempts,
+		Version: c.Version, CreatedBy: c.CreatedBy, Worker: c.Worker, ErrorText: c.ErrorText, NextRunAt: c.NextRunAt,
+	})
+	if err != nil {
+		return contract.Event{}, fmt.Errorf("encode the event of job %s: %w", c.ID, err)
+	}
+	actor := c.Actor
+	if actor == "" {
+		actor = c.CreatedBy
+	}
+	return contract.Event{
+		ID: contract.JobEventID(c.ID.String(), c.Version), Type: contract.EventType(contract.AreaJob, c.Status),
+		Time: now, Source: source, Actor: actor, RequestID: deref(c.RequestID), TraceParent: deref(c.TraceParent), Data: data,
+	}, nil
+}
+
+func eventMessage(area, what, word string, events []contract.Event) (bus.Message, error) {
+	subject, err := contract.EventSubject(area, what, word)
+	if err != nil {
+		return bus.Message{}, fmt.Errorf("name an event: %w", err)
+	}
+	body, err := contract.EncodeEvents(events)
+	if err != nil {
+		return bus.Message{}, err
+	}
+	return bus.Message{Subject: subject, Type: contract.EventType(area, what), TraceParent: events[0].TraceParent, Body: body}, nil
+}
+
+// Dispatch is a job that is ready to be run.
+type Dispatch struct {
+	JobID       uuid.UUID
+	Type        contract.JobType
+	TraceParent string
+}
+
+// runMessages turns ready jobs into run messages, up to perMessage of them in
+// one; zero means as many as the job's type allows.
+func runMessages(jobs []Dispatch, perMessage int) ([]bus.Message, error) {
+	groups := map[string][]Dispatch{}
+	var order []string
+	for _, d := range jobs {
+		if groups[d.Type.Name] == nil {
+			order = append(order, d.Type.Name)
+		}
+		groups[d.Type.Name] = append(groups[d.Type.Name], d)
+	}
+	var out []bus.Message
+	for _, name := range order {
+		group := groups[name]
+		limit := min(max(1, group[0].Type.RunsPerMessage), contract.MaxRunsPerMessage)
+		if perMessage > 0 {
+			limit = min(limit, perMessage)
+		}
+		for len(group) > 0 {
+			n := min(len(group), limit)
+			m, err := runMessage(group[:n])
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, m)
+			group = group[n:]
+		}
+	}
+	return out, nil
+}
+
+func runMessage(jobs []Dispatch) (bus.Message, error) {
+	first := jobs[0]
+	subject, err := contract.RunSubject(first.Type.Queue, contract.PriorityNormal, first.Type.Name, first.JobID.String())
+	if err != nil {
+		return bus.Message{}, fmt.Errorf("name a run message: %w", err)
+	}
+	run := contract.RunMessage{JobIDs: make([]string, len(jobs))}
+	for i, d := range jobs {
+		run.JobIDs[i] = d.JobID.String()
+	}
+	body, err := json.Marshal(run)
+	if err != nil {
+		return bus.Message{}, fmt.Errorf("encode a run message: %w", err)
+	}
+	return bus.Message{Subject: subject, Type: contract.TypeRun, TraceParent: first.TraceParent, Body: body}, nil
+}
+
+func deref(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
+
+func nullable(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}

@@ -1,0 +1,101 @@
+package analyze
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"nexus.internal/libs/contract"
+	"nexus.internal/libs/worker"
+	"nexus.internal/services/plugins/internal/document"
+	"nexus.internal/services/plugins/internal/layer"
+	"nexus.internal/services/plugins/internal/plugin"
+	"nexus.internal/services/plugins/internal/store"
+)
+
+// Handler runs analyze jobs. It may be used from several goroutines.
+type Handler struct {
+	documents *document.Reader
+	plugins   *plugin.Registry
+	store     *store.Store
+}
+
+// NewHandler makes a handler.
+func NewHandler(documents *document.Reader, plugins *plugin.Registry, runs *store.Store) *Handler {
+	return &Handler{documents: documents, plugins: plugins, store: runs}
+}
+
+// Handle implements [worker.Handler]. A job that has left a run behind, in an
+// attempt that ended before it could say so, gives the result of that run.
+func (h *Handler) Handle(ctx context.Context, job worker.Job) (worker.Result, error) {
+	req, err := parse(job.Payload)
+	if err != nil {
+		return worker.Result{}, worker.Permanent(err)
+	}
+	id := runID(job.ID)
+	run, err := h.store.Run(ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		run, err = h.analyze(ctx, job, id, req)
+	}
+	if err != nil {
+		return worker.Result{}, err
+	}
+	return resultOf(run)
+}
+
+// runID derives the id of a run from that of its job.
+func runID(jobID string) uuid.UUID {
+	return uuid.NewSHA1(uuid.NameSpaceOID, []byte("nexus.analysis_run."+jobID))
+}
+
+// analyze makes a run and returns it as it is kept.
+func (h *Handler) analyze(ctx context.Context, job worker.Job, id uuid.UUID, req request) (contract.AnalysisRun, error) {
+	doc, err := h.documents.Read(ctx, req.documentID.String())
+	var refused *document.RefusedError
+	if errors.As(err, &refused) {
+		return contract.AnalysisRun{}, worker.Permanent(refused)
+	}
+	if err != nil {
+		return contract.AnalysisRun{}, err
+	}
+	layers, err := h.plugins.Run(ctx, req.profile, req.layers, layer.Read(doc.Text, string(doc.Modality)))
+	if err != nil {
+		return contract.AnalysisRun{}, fmt.Errorf("analyse document %s: %w", doc.ID, err)
+	}
+	run := contract.AnalysisRun{
+		AnalysisRunSummary: contract.AnalysisRunSummary{
+			AnalysisRunID: id.String(), JobID: job.ID, DocumentID: &doc.ID, Mode: string(req.mode),
+			PluginProfile: h.plugins.Profile(req.profile), Modality: doc.Modality, SourceChecksum: doc.Checksum,
+			CreatedBy: job.CreatedBy,
+		},
+		HypergraphIDs: doc.HypergraphIDs,
+		LayerOutputs:  outputsOf(layers),
+	}
+	if err := h.store.Save(ctx, run); err != nil {
+		return contract.AnalysisRun{}, err
+	}
+	// Another attempt may have been faster: what counts is what is kept.
+	return h.store.Run(ctx, id)
+}
+
+func outputsOf(layers []plugin.Layer) []contract.LayerOutput {
+	outputs := make([]contract.LayerOutput, len(layers))
+	for i, l := range layers {
+		outputs[i] = contract.LayerOutput{
+			Layer: string(l.Name), Confidence: l.Confidence, Output: l.Output,
+			LayerProvenance: contract.LayerProvenance{
+				Provider: l.Provider, Version: l.Version, RuntimeMS: l.Runtime.Milliseconds(), FallbackReason: reasonOf(l),
+			},
+		}
+	}
+	return outputs
+}
+
+func reasonOf(l plugin.Layer) *string {
+	if l.FallbackReason == "" {
+		return nil
+	}
+	return &l.FallbackReason
+}

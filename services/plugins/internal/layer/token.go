@@ -1,0 +1,20 @@
+package layer
+
+const topTokens = 20
+
+// TokenOutput is the token layer. Tokens are words in lower case.
+type TokenOutput struct {
+	TokenCount   int `json:"token_count"`
+	UniqueTokens int `json:"unique_tokens"`
+	// TopTokens are the 20 most frequent.
+	TopTokens []Count `json:"top_tokens"`
+}
+
+// Token counts the words of a text.
+func (a *Analyzer) Token(t *Text) TokenOutput {
+	return TokenOutput{
+		TokenCount:   len(t.words),
+		UniqueTokens: len(t.vocabulary),
+		TopTokens:    top(t.vocabulary, topTokens),
+	}
+}
