@@ -1,0 +1,109 @@
+# Every target runs from the root of the checkout; `make` alone lists them.
+# RACE=1 and COVER=1 make `test` look for data races and measure coverage; CI sets both.
+
+RACE ?= $(CI)
+COVER ?= $(CI)
+COVER_MIN ?= 80
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+
+# The version is linked in, so that git's absence or another owner's checkout fails no build.
+export GOFLAGS := $(strip $(shell go env GOFLAGS 2>/dev/null) -buildvcs=false)
+
+# go.work is the list of modules. Tidying has to follow their dependencies.
+USED := $(shell sed -n 's|^[[:space:]]*\./||p' go.work)
+FIRST := libs migrations
+LAST := cmd/nexus services/e2e bench
+MODULES := $(FIRST) $(filter-out $(FIRST) $(LAST),$(USED)) $(LAST)
+
+CACHE := $(CURDIR)/.cache
+GOLANGCI := GOLANGCI_LINT_CACHE=$(CACHE)/golangci-lint $(CURDIR)/bin/golangci-lint
+on = $(filter-out 0 false no off,$(1))
+GO_TEST := $(if $(call on,$(CI)),bin/gotestsum --format=pkgname --,go test)
+
+# The race detector makes atomic statement counters so slow that pure computation takes
+# two hundred times as long. Such packages are counted in a run without it.
+HOT := nexus.internal/services/plugins/internal/layer
+WARM = $$(go list work | grep -vxF $(HOT:%=-e %) | paste -sd, -)
+COVER_FLAGS = -count=1 -covermode=$(if $(call on,$(RACE)),atomic,set) -coverpkg=$(WARM) -coverprofile=$(CACHE)/cover/warm.out
+
+.PHONY: help run build test cover cover-report lint fmt fmt-check vet generate generate-check \
+	tidy tidy-check build-off test-tools bench verify clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: build ## Build and start everything on this machine; Ctrl-C stops it
+	@[ -n "$$NEXUS_DATABASE_URL" ] || grep -qs '^NEXUS_DATABASE_URL=.' .env || scripts/postgres.sh >/dev/null
+	exec bin/nexus up
+
+build: ## Build bin/nexus
+	go build -ldflags '-X main.version=$(or $(VERSION),dev)' -o bin/nexus ./cmd/nexus
+
+ifneq ($(call on,$(COVER)),)
+test: export E2E_COVER_DIR := $(CACHE)/cover/programs
+endif
+test: $(if $(call on,$(CI)),bin/gotestsum) ## Run all tests (RACE=1: data races, COVER=1: coverage, CI=true: both)
+	@scripts/postgres.sh >/dev/null
+ifneq ($(call on,$(COVER)),)
+	@rm -rf $(CACHE)/cover && mkdir -p $$E2E_COVER_DIR
+	go test -covermode=set -coverprofile=$(CACHE)/cover/hot.out $(HOT)
+endif
+	$(GO_TEST) $(if $(call on,$(RACE)),-race) $(if $(call on,$(COVER)),$(COVER_FLAGS)) work
+
+cover: ## Run all tests and print the coverage of each service
+	@$(MAKE) --no-print-directory test COVER=1
+	@$(MAKE) --no-print-directory cover-report
+
+# Programs that tests build with -cover and start with GOCOVERDIR=$E2E_COVER_DIR count as well
+# (go test gives its own processes a GOCOVERDIR that it does not report).
+cover-report: ## Print the coverage of the last run; fail below COVER_MIN percent
+	@cd $(CACHE)/cover && if [ -n "$$(ls programs)" ]; then go tool covdata textfmt -i programs -o programs.out; fi
+	@cd tools && GOWORK=off go run ./cover -module nexus.internal -root .. -min $(COVER_MIN) \
+		-skip libs/testkit,services/e2e,bench $(CACHE)/cover/*.out
+
+lint: bin/golangci-lint ## Run the linters over every module
+	$(GOLANGCI) run $(MODULES:%=./%/...)
+	cd tools && GOWORK=off $(GOLANGCI) run --config ../.golangci.yml ./...
+
+fmt: bin/golangci-lint ## Format the Go code
+	$(GOLANGCI) fmt
+
+fmt-check: bin/golangci-lint ## Fail when the Go code is not formatted
+	$(GOLANGCI) fmt --diff
+
+vet: ## Run go vet
+	go vet work
+
+generate: ## Write the generated pages of docs/
+	go run ./cmd/nexus docs --out docs
+
+generate-check: ## Fail when the generated pages of docs/ are stale
+	@fresh="$$(mktemp -d)" && trap 'rm -rf "$$fresh"' EXIT && \
+	go run ./cmd/nexus docs --out "$$fresh" && cd "$$fresh" && stale= && \
+	for page in *; do diff -u "$(CURDIR)/docs/$$page" "$$page" || stale=1; done && \
+	if [ -n "$$stale" ]; then echo 'docs/ is stale: run `make generate`' >&2; exit 1; fi
+
+tidy: ## Tidy every go.mod, dependencies first
+	@for module in $(MODULES) tools; do (cd $$module && go mod tidy) || exit 1; done
+
+tidy-check: ## Fail when a go.mod or go.sum is not tidy
+	@for module in $(MODULES) tools; do (cd $$module && go mod tidy -diff) || exit 1; done
+
+build-off: ## Build every module on its own, without the workspace
+	@for module in $(MODULES); do (cd $$module && GOWORK=off go build ./...) || exit 1; done
+
+test-tools: ## Test the tools of this repository
+	cd tools && GOWORK=off go test ./...
+
+bench: build ## Run the benchmarks
+	@scripts/postgres.sh >/dev/null
+	go test -run='^$$' -bench=. -benchmem work
+
+verify: ## Everything that CI does
+	CI=true .ci/run
+
+clean: ## Remove what was built; the data of `run` stays
+	rm -rf bin .cache
+
+bin/golangci-lint bin/gotestsum: tools/go.mod tools/go.sum
+	cd tools && GOWORK=off go build -o ../bin/ tool

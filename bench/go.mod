@@ -1,0 +1,3 @@
+module nexus.internal/bench
+
+go 1.26.0
