@@ -51,7 +51,8 @@ endif
 	$(GO_TEST) $(if $(call on,$(RACE)),-race) $(if $(call on,$(COVER)),$(COVER_FLAGS)) work
 
 cover: ## Run all tests and print the coverage of each service
-	@$(MAKE) --no-print-directory test COVER=1
+	@mkdir -p $(CACHE) && echo 'running all tests' && \
+	$(MAKE) test COVER=1 >$(CACHE)/tests.log 2>&1 || { cat $(CACHE)/tests.log; exit 1; }
 	@$(MAKE) --no-print-directory cover-report
 
 # Programs that tests build with -cover and start with GOCOVERDIR=$E2E_COVER_DIR count as well
@@ -83,7 +84,8 @@ generate-check: ## Fail when the generated pages of docs/ are stale
 	for page in *; do diff -u "$(CURDIR)/docs/$$page" "$$page" || stale=1; done && \
 	if [ -n "$$stale" ]; then echo 'docs/ is stale: run `make generate`' >&2; exit 1; fi
 
-tidy: ## Tidy every go.mod, dependencies first
+tidy: ## Tidy every go.mod, dependencies first, with the versions that the workspace uses
+	go work sync
 	@for module in $(MODULES) tools; do (cd $$module && go mod tidy) || exit 1; done
 
 tidy-check: ## Fail when a go.mod or go.sum is not tidy

@@ -40,6 +40,7 @@ const usage = `nexus runs jobs and loses none.
 
   nexus up                 run everything on this machine
   nexus SERVICE            run one service: auth, audit, jobs, corpus, plugins or gateway
+  nexus nats               run the NATS server alone, for services run one by one
   nexus migrate up|down    create, or remove, the database schemas; up also creates the streams
   nexus docs --out DIR     write the generated pages of the documentation
   nexus version            print the version
@@ -64,6 +65,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return writeDocs(args)
 	case command == "migrate":
 		return migrate(ctx, args, stdout, stderr)
+	case command == "nats":
+		return serveNATS(ctx, stdout, stderr)
 	case command == "up":
 		return serve(ctx, platform.Services(), true, stdout, stderr)
 	case slices.Contains(platform.Services(), command):
@@ -129,6 +132,16 @@ func serve(ctx context.Context, services []string, embedded bool, stdout, stderr
 		}
 	}
 	return platform.Run(ctx, opts)
+}
+
+func serveNATS(ctx context.Context, stdout, stderr io.Writer) error {
+	cfg, err := settings(stderr)
+	if err != nil {
+		return err
+	}
+	return platform.RunNATS(ctx, cfg, stderr, func(r platform.Running) {
+		_, _ = fmt.Fprintf(stdout, "NATS is running.\n\n  NATS       %s\n  Keys       %s\n\n", r.NATSURL, cfg.NATSKeys)
+	})
 }
 
 // welcome tells a newcomer where things are and what to try first.

@@ -18,3 +18,9 @@ type VerifyReply struct {
 	Role           string `json:"role"`
 	RawModeEnabled bool   `json:"raw_mode_enabled"`
 }
+
+// OwnerRequest asks what an owner whose key the NATS server has verified may
+// do now. It is answered with a VerifyReply.
+type OwnerRequest struct {
+	Owner string `json:"owner"`
+}

@@ -14,7 +14,7 @@ const (
 	RPCCorpusAtoms = "nexus.rpc.corpus.atoms"
 )
 
-// Artifact types of the corpus jobs.
+// ArtifactIngestBatch is the type of the artifact of an ingest_batch job.
 const ArtifactIngestBatch = "ingest_batch_result"
 
 // Modality is the kind of content a file holds.
@@ -281,11 +281,14 @@ type Provenance struct {
 	ExtractedTextTruncated bool   `json:"extracted_text_truncated"`
 	// Segments depend on the modality: TextSegments for text, {} where nothing
 	// is extracted.
-	Segments        json.RawMessage   `json:"segments"`
-	Atomization     Atomization       `json:"atomization"`
-	Hypergraph      HypergraphIDs     `json:"hypergraph"`
-	CrossModalLinks []CrossModalLink  `json:"cross_modal_links"`
-	Siblings        []SiblingDocument `json:"siblings"`
+	Segments        json.RawMessage  `json:"segments"`
+	Atomization     Atomization      `json:"atomization"`
+	Hypergraph      HypergraphIDs    `json:"hypergraph"`
+	CrossModalLinks []CrossModalLink `json:"cross_modal_links"`
+	// Siblings are the first MaxProvenanceLinks of them; CrossModalLinks are
+	// those among these that are of another kind.
+	Siblings          []SiblingDocument `json:"siblings"`
+	SiblingsTruncated bool              `json:"siblings_truncated"`
 }
 
 // TextSegments are the segments of a text. The counts are of the whole text,

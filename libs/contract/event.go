@@ -32,8 +32,9 @@ type Event struct {
 
 // Event areas.
 const (
-	AreaJob  = "job"
-	AreaAuth = "auth"
+	AreaJob    = "job"
+	AreaAuth   = "auth"
+	AreaSubmit = "submit"
 )
 
 // EventType is the versioned type of an event of an area: nexus.<area>.<what>.v1.
@@ -117,4 +118,18 @@ func DecodeEvents(data []byte) ([]Event, error) {
 		}
 	}
 	return events, nil
+}
+
+// WhatRejected is the event of a message at the NATS door that was refused.
+const WhatRejected = "rejected"
+
+// Rejection is the data of a rejected event: the publisher has only the
+// broker's receipt and learns here that no job came of it.
+type Rejection struct {
+	Owner   string `json:"owner"`
+	JobType string `json:"job_type"`
+	// Sequence is the message's number in the receipt.
+	Sequence uint64 `json:"sequence"`
+	Code     string `json:"code"`
+	Detail   string `json:"detail"`
 }

@@ -41,6 +41,7 @@ const (
 // Request subjects, answered by NATS micro services.
 const (
 	RPCAuthVerify = "nexus.rpc.auth.verify"
+	RPCAuthOwner  = "nexus.rpc.auth.owner"
 
 	RPCJobsGet       = "nexus.rpc.jobs.get"
 	RPCJobsList      = "nexus.rpc.jobs.list"
@@ -163,6 +164,16 @@ func CancelSubject(jobID string) (string, error) {
 func SubmitSubject(owner, jobType string) (string, error) {
 	return subject("nexus", "submit", owner, jobType)
 }
+
+// SubmitPattern is all that one owner may publish to.
+func SubmitPattern(owner string) string { return "nexus.submit." + owner + ".>" }
+
+// InboxPrefix is the prefix of the subjects on which a client of the NATS door
+// hears answers; a client sets it as its inbox prefix. Nobody else may listen.
+func InboxPrefix(owner string) string { return "_INBOX_" + owner }
+
+// InboxPattern matches a client's answers.
+func InboxPattern(owner string) string { return InboxPrefix(owner) + ".>" }
 
 // ParseSubmitSubject splits a NATS door subject into owner and job type.
 func ParseSubmitSubject(s string) (owner, jobType string, err error) {

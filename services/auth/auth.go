@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nkeys"
 	"github.com/rs/zerolog"
 	"go.opentelemetry.io/otel/trace"
 
@@ -18,6 +19,7 @@ import (
 	"nexus.internal/libs/identity"
 	"nexus.internal/libs/pg"
 	"nexus.internal/libs/run"
+	"nexus.internal/services/auth/internal/callout"
 	"nexus.internal/services/auth/internal/keys"
 	"nexus.internal/services/auth/internal/store"
 )
@@ -95,6 +97,17 @@ type Deps struct {
 	Log    zerolog.Logger
 	Tracer trace.TracerProvider
 	Now    func() time.Time
+	// Callout lets clients into NATS by their API keys; nil leaves that to
+	// whoever runs the server.
+	Callout *Callout
+}
+
+// Callout is what answering a NATS server's auth callouts takes.
+type Callout struct {
+	// NC is a connection to the AUTH account.
+	NC *nats.Conn
+	// Issuer signs answers and XKey opens questions.
+	Issuer, XKey nkeys.KeyPair
 }
 
 // Service is the auth service.
@@ -112,7 +125,11 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	rpc := bus.NewRPC(deps.NC, deps.Log, deps.Tracer, "auth")
 	rpc.Health(st.Ping)
 	bus.Handle(rpc, contract.RPCAuthVerify, verifier.Verify)
+	bus.Handle(rpc, contract.RPCAuthOwner, verifier.Owner)
 	s.components = []run.Component{run.Func("bootstrap keys", s.seed), verifier, rpc}
+	if c := deps.Callout; c != nil {
+		s.components = append(s.components, callout.New(c.NC, callout.Keys{Issuer: c.Issuer, XKey: c.XKey}, verifier, deps.Log, deps.Now))
+	}
 	return s, nil
 }
 

@@ -19,6 +19,7 @@ import (
 	"nexus.internal/libs/run"
 	"nexus.internal/services/gateway/internal/admission"
 	"nexus.internal/services/gateway/internal/await"
+	"nexus.internal/services/gateway/internal/door"
 	"nexus.internal/services/gateway/internal/httpapi"
 	"nexus.internal/services/gateway/internal/submit"
 )
@@ -57,6 +58,9 @@ type Deps struct {
 	Tracer   trace.TracerProvider
 	Now      func() time.Time
 	Version  string
+	// NATSDoor opens the second door. It needs a server that lets clients
+	// publish in their own name only.
+	NATSDoor bool
 }
 
 // Service is the gateway.
@@ -65,19 +69,23 @@ type Service struct{ components []run.Component }
 // New puts the service together; nothing runs yet.
 func New(cfg Config, deps Deps) (*Service, error) {
 	pub := bus.NewPublisher(deps.JS, "gateway", deps.Now)
-	admit := admission.New(deps.NC, cfg.RawModeEnabled, deps.Now)
+	admit := admission.New(deps.NC, admission.Options{RawEnabled: cfg.RawModeEnabled, AsyncEnabled: cfg.AsyncEnabled}, deps.Now)
 	submitter := submit.New(deps.NC, pub, deps.Log)
 	server := httpapi.New(httpOptions(cfg, deps.Version), httpapi.Deps{
 		NC: deps.NC, Listener: deps.Listener, Admission: admit, Submitter: submitter, Watcher: await.New(deps.NC, deps.Log),
 		Publisher: pub, Log: deps.Log, Tracer: deps.Tracer, Now: deps.Now,
 	})
-	return &Service{components: []run.Component{submitter, server}}, nil
+	parts := []run.Component{submitter}
+	if deps.NATSDoor {
+		parts = append(parts, door.New(deps.JS, admit, submitter, pub, deps.Log, deps.Tracer, deps.Now))
+	}
+	return &Service{components: append(parts, server)}, nil
 }
 
 func httpOptions(cfg Config, version string) httpapi.Options {
 	return httpapi.Options{
-		AsyncEnabled: cfg.AsyncEnabled, SyncWait: time.Duration(cfg.SyncWaitSeconds * float64(time.Second)),
-		MaxBody: cfg.MaxBodyBytes, Version: version,
+		SyncWait: time.Duration(cfg.SyncWaitSeconds * float64(time.Second)),
+		MaxBody:  cfg.MaxBodyBytes, Version: version,
 	}
 }
 

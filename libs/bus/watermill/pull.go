@@ -47,7 +47,8 @@ type puller struct {
 	// asked is how many messages the broker may still send unasked.
 	asked int
 	// heard is when the broker last gave a sign of life.
-	heard  time.Time
+	heard time.Time
+	// closed is closed with the inbox, by us or with the connection.
 	closed chan struct{}
 }
 

@@ -374,7 +374,7 @@ func TestRestart(t *testing.T) {
 			if i == total/3 || i == 2*total/3 {
 				restart <- struct{}{}
 			}
-			for !publishWithin(t.Context(), pub, fmt.Sprint(i), time.Second) {
+			for !publishWithin(pub, fmt.Sprint(i), time.Second) {
 				continue
 			}
 		}
@@ -398,8 +398,8 @@ func TestRestart(t *testing.T) {
 
 // publishWithin reports whether the broker took the message in time; the answer
 // of a broker that is being restarted never comes.
-func publishWithin(ctx context.Context, pub *wmjs.Publisher, id string, patience time.Duration) bool {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+func publishWithin(pub *wmjs.Publisher, id string, patience time.Duration) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	m := message.NewMessage(id, nil)
 	m.SetContext(ctx)

@@ -152,6 +152,8 @@ func (s *subscription) take(ctx context.Context, p *puller, queue chan<- *delive
 			if p.silent(now) {
 				return errSilent
 			}
+		case <-p.closed:
+			return nats.ErrConnectionClosed
 		case <-ctx.Done():
 			return nil
 		}

@@ -4,7 +4,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -220,7 +219,7 @@ func TestMonitor(t *testing.T) {
 	start(t, embednats.Options{StoreDir: dir, Monitor: randomPort, SyncInterval: time.Second})
 	text, err := os.ReadFile(filepath.Join(dir, "nats.conf"))
 	require.NoError(t, err)
-	require.True(t, strings.Contains(string(text), `http: "127.0.0.1:-1"`))
+	require.Contains(t, string(text), `http: "127.0.0.1:-1"`)
 	require.Contains(t, string(text), `sync_interval: "1s"`)
 	require.NotContains(t, string(text), "accounts")
 }

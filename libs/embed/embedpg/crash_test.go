@@ -18,10 +18,10 @@ func TestKilledProgramTakesItsServerAlong(t *testing.T) {
 	t.Parallel()
 	dir := seeded(t)
 	child, pid := runChild(t, dir)
-	require.True(t, alive(pid))
+	require.True(t, alive(t, pid))
 	require.NoError(t, child.Process.Kill())
 	require.Error(t, child.Wait())
-	require.Eventually(t, func() bool { return !alive(pid) }, 30*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return !alive(t, pid) }, 30*time.Second, 10*time.Millisecond)
 	log, err := os.ReadFile(filepath.Join(dir, "postgres.log"))
 	require.NoError(t, err)
 	require.Contains(t, string(log), "database system is shut down")
@@ -36,7 +36,7 @@ func TestStartRightAfterTheProgramWasKilled(t *testing.T) {
 	require.Error(t, child.Wait())
 	server := start(t, embedpg.Options{DataDir: dir})
 	require.NotEqual(t, pid, server.PID())
-	require.False(t, alive(pid))
+	require.False(t, alive(t, pid))
 }
 
 func TestInterruptReachesTheProgramOnly(t *testing.T) {

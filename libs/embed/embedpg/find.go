@@ -96,8 +96,8 @@ func onPath() (string, bool) {
 	if err != nil {
 		return "", false
 	}
-	if real, err := filepath.EvalSymlinks(program); err == nil && holdsPrograms(filepath.Dir(real)) {
-		return filepath.Dir(real), true
+	if target, err := filepath.EvalSymlinks(program); err == nil && holdsPrograms(filepath.Dir(target)) {
+		return filepath.Dir(target), true
 	}
 	dir := filepath.Dir(program)
 	return dir, holdsPrograms(dir)

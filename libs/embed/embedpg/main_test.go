@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5" //nolint:depguard // looks at the server itself; there is no store yet
 	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -81,7 +81,7 @@ func beChild(dir string) {
 	if err != nil {
 		panic(err)
 	}
-	fmt.Println(server.PID())
+	fmt.Fprintln(os.Stdout, server.PID())
 	<-server.Done()
 }
 
@@ -176,10 +176,11 @@ func runAs(t *testing.T, path, program string, args ...string) *exec.Cmd {
 }
 
 // alive reports whether the process exists and is no zombie.
-func alive(pid int) bool {
+func alive(t *testing.T, pid int) bool {
+	t.Helper()
 	if syscall.Kill(pid, 0) != nil {
 		return false
 	}
-	out, err := exec.Command("ps", "-o", "stat=", "-p", fmt.Sprint(pid)).Output()
+	out, err := exec.CommandContext(t.Context(), "ps", "-o", "stat=", "-p", fmt.Sprint(pid)).Output()
 	return err == nil && !strings.HasPrefix(string(out), "Z")
 }

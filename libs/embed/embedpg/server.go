@@ -13,7 +13,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5" //nolint:depguard // creates the database itself; there is no store yet
 	"github.com/rs/zerolog"
 
 	"nexus.internal/libs/embed/internal/dirlock"

@@ -8,7 +8,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5" //nolint:depguard // looks at the server itself; there is no store yet
 	"github.com/stretchr/testify/require"
 
 	"nexus.internal/libs/embed/embedpg"
@@ -20,7 +20,7 @@ func TestStartKeepsData(t *testing.T) {
 	first := start(t, embedpg.Options{DataDir: dir, Durable: true})
 	exec1(t, first, "CREATE TABLE kept (word text); INSERT INTO kept VALUES ('grün')")
 	stop(t, first)
-	require.False(t, alive(first.PID()))
+	require.False(t, alive(t, first.PID()))
 
 	second := start(t, embedpg.Options{DataDir: dir, Durable: true})
 	require.Equal(t, "grün", ask(t, second, "SELECT word FROM kept"))
@@ -211,5 +211,5 @@ func TestLongPath(t *testing.T) {
 	require.DirExists(t, left)
 	start(t, embedpg.Options{DataDir: dir})
 	require.NoDirExists(t, left, "a folder left by a crash is removed")
-	require.False(t, alive(pid))
+	require.False(t, alive(t, pid))
 }

@@ -16,7 +16,7 @@ func natsUsers() []string { return append(Services(), admin, calloutUser) }
 const calloutUser = "callout"
 
 // inboxPrefix keeps the answers to one service apart from those to another.
-func inboxPrefix(service string) string { return "_INBOX_" + service }
+func inboxPrefix(service string) string { return contract.InboxPrefix(service) }
 
 // permissions is what a service may say and hear on NATS; everything else is
 // refused by the server.
@@ -55,7 +55,7 @@ func permissions(service string) embednats.Permissions {
 		consume(contract.StreamDead, contract.ConsumerDead)
 	case "gateway":
 		consume(contract.StreamSubmit, contract.ConsumerDoor)
-		say(contract.PatternCommands, "nexus.events.auth.>", "nexus.rpc.>", "_INBOX_door.>")
+		say(contract.PatternCommands, "nexus.events.auth.>", "nexus.events.submit.>", "nexus.rpc.>")
 		hear(contract.PatternEvents)
 	}
 	return p

@@ -10,6 +10,7 @@ import (
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
+	"nexus.internal/libs/embed/embednats"
 	"nexus.internal/libs/run"
 	"nexus.internal/libs/telemetry"
 	"nexus.internal/libs/worker"
@@ -148,4 +149,27 @@ func Remove(ctx context.Context, cfg Config, logTo io.Writer, schemas []string) 
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopServersWithin)
 	defer cancel()
 	return errors.Join(err, in.stop(last))
+}
+
+// RunNATS runs the NATS server of the platform alone, with the accounts, users
+// and rights the services need, until ctx ends.
+func RunNATS(ctx context.Context, cfg Config, logTo io.Writer, ready func(Running)) error {
+	log, err := telemetry.NewLogger(logTo, cfg.LogLevel, "nats")
+	if err != nil {
+		return err
+	}
+	if cfg.NATSURL != "" || cfg.NATSListen == natsListenOff {
+		return errors.New("`nexus nats` runs a server of its own: NEXUS_NATS_URL must not be set, and NEXUS_NATS_LISTEN must not be off")
+	}
+	in := &infrastructure{cfg: cfg, log: log}
+	if in.keys, err = embednats.LoadOrCreateKeys(cfg.NATSKeys, natsUsers()...); err != nil {
+		return err
+	}
+	if err := in.startNATS(); err != nil {
+		return err
+	}
+	ready(Running{NATSURL: in.nats.ClientURL()})
+	<-ctx.Done()
+	in.nats.Stop()
+	return nil
 }

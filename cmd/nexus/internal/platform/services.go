@@ -110,7 +110,11 @@ func (p *process) components(name string, b *base) ([]run.Component, error) {
 	var err error
 	switch name {
 	case "auth":
-		s, err = auth.New(cfg.Auth, auth.Deps{NC: b.nc, JS: b.js, DB: b.db, Log: b.log, Tracer: b.tracer, Now: time.Now})
+		callout, calloutErr := p.callout(b.log)
+		if calloutErr != nil {
+			return nil, calloutErr
+		}
+		s, err = auth.New(cfg.Auth, auth.Deps{NC: b.nc, JS: b.js, DB: b.db, Log: b.log, Tracer: b.tracer, Now: time.Now, Callout: callout})
 	case "audit":
 		s, err = audit.New(cfg.Audit, audit.Deps{NC: b.nc, JS: b.js, DB: b.db, Log: b.log, Tracer: b.tracer})
 	case "jobs":
@@ -123,7 +127,7 @@ func (p *process) components(name string, b *base) ([]run.Component, error) {
 		if p.listener, err = net.Listen("tcp", cfg.Gateway.HTTPAddr); err != nil {
 			return nil, fmt.Errorf("listen for HTTP: %w; choose another address with NEXUS_HTTP_ADDR", err)
 		}
-		s, err = gateway.New(cfg.Gateway, gateway.Deps{NC: b.nc, JS: b.js, Listener: p.listener, Log: b.log, Tracer: b.tracer, Now: time.Now, Version: p.opts.Version})
+		s, err = gateway.New(cfg.Gateway, gateway.Deps{NC: b.nc, JS: b.js, Listener: p.listener, Log: b.log, Tracer: b.tracer, Now: time.Now, Version: p.opts.Version, NATSDoor: p.infra.keys != nil})
 	default:
 		return nil, fmt.Errorf("there is no service %q", name)
 	}
@@ -131,4 +135,28 @@ func (p *process) components(name string, b *base) ([]run.Component, error) {
 		return nil, err
 	}
 	return s.Components(), nil
+}
+
+// callout opens what answering the NATS server's questions takes: a connection
+// to the account where it asks, and the keys. Without keys the server is
+// somebody else's, and so are its clients.
+func (p *process) callout(log zerolog.Logger) (*auth.Callout, error) {
+	keys := p.infra.keys
+	if keys == nil {
+		return nil, nil //nolint:nilnil // no callout is an answer
+	}
+	issuer, err := keys.Issuer.Pair()
+	if err != nil {
+		return nil, err
+	}
+	xkey, err := keys.XKey.Pair()
+	if err != nil {
+		return nil, err
+	}
+	nc, err := p.infra.connect(calloutUser, log)
+	if err != nil {
+		return nil, err
+	}
+	p.open = append(p.open, &base{nc: nc, log: log})
+	return &auth.Callout{NC: nc, Issuer: issuer, XKey: xkey}, nil
 }

@@ -14,27 +14,26 @@ import (
 	"nexus.internal/services/audit/internal/query"
 )
 
-// trailOf is a trail of n entries with details of a size.
-type trailOf struct {
-	n, size int
-	err     error
-	asked   contract.AuditQuery
+const megabyte = 1 << 20
+
+func maxMessage() int64 { return megabyte }
+
+// lister answers every query in the same way.
+type lister func(q contract.AuditQuery, maxDetails int) ([]contract.AuditEntry, error)
+
+func (l lister) List(_ context.Context, q contract.AuditQuery, maxDetails int) ([]contract.AuditEntry, error) {
+	return l(q, maxDetails)
 }
 
-func (s *trailOf) List(_ context.Context, q contract.AuditQuery, maxDetails int) ([]contract.AuditEntry, error) {
-	s.asked = q
-	size := min(s.size, maxDetails)
-	// Angle brackets take six times the room in the reply.
-	details, err := json.Marshal(strings.Repeat("<", size/6))
-	if err != nil {
-		return nil, err
+// full has as many entries as are asked for, with the largest details there
+// can be: angle brackets take six times their room in a reply.
+func full(q contract.AuditQuery, maxDetails int) ([]contract.AuditEntry, error) {
+	entries := make([]contract.AuditEntry, q.Limit)
+	for i := range entries {
+		entries[i] = contract.AuditEntry{ID: int64(i), Details: json.RawMessage(`"` + strings.Repeat("<", maxDetails-2) + `"`)}
 	}
-	return make([]contract.AuditEntry, min(s.n, q.Limit)), errors.Join(s.err, fill(s, details))
+	return entries, nil
 }
-
-func fill(*trailOf, []byte) error { return nil }
-
-func maxPayload() int64 { return 1 << 20 }
 
 func TestListRefusesBadQueries(t *testing.T) {
 	t.Parallel()
@@ -45,7 +44,49 @@ func TestListRefusesBadQueries(t *testing.T) {
 		"a NUL in the action": {Action: "a\x00"},
 		"a NUL in the actor":  {Actor: "\x00"},
 	} {
-		_, err := query.New(&trailOf{}, maxPayload).List(t.Context(), q)
+		_, err := query.New(lister(full), maxMessage).List(t.Context(), q)
 		require.Equal(t, fault.Unprocessable, fault.KindOf(err), name)
 	}
+}
+
+func TestListLimits(t *testing.T) {
+	t.Parallel()
+	for limit, want := range map[int]int{0: 100, 1: 1, 1000: 1000} {
+		var asked contract.AuditQuery
+		logs := query.New(lister(func(q contract.AuditQuery, _ int) ([]contract.AuditEntry, error) {
+			asked = q
+			return []contract.AuditEntry{{ID: 1, Details: json.RawMessage("{}")}}, nil
+		}), maxMessage)
+		reply, err := logs.List(t.Context(), contract.AuditQuery{Limit: limit, Offset: 7, Action: "a", Actor: "b"})
+		require.NoError(t, err)
+		require.Equal(t, contract.AuditQuery{Limit: want, Offset: 7, Action: "a", Actor: "b"}, asked)
+		require.Equal(t, want, reply.Limit, "a page with fewer entries than its limit is the last")
+		require.Equal(t, 7, reply.Offset)
+		require.Len(t, reply.Entries, 1)
+	}
+}
+
+func TestListFitsIntoOneMessage(t *testing.T) {
+	t.Parallel()
+	reply, err := query.New(lister(full), maxMessage).List(t.Context(), contract.AuditQuery{Limit: 1000})
+	require.NoError(t, err)
+	require.NotEmpty(t, reply.Entries)
+	require.Len(t, reply.Entries, reply.Limit, "there is more")
+	out, err := json.Marshal(reply)
+	require.NoError(t, err)
+	require.Less(t, len(out), megabyte)
+	require.Greater(t, len(out), megabyte/3, "as much as fits")
+}
+
+func TestListErrors(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("broken")
+	_, err := query.New(lister(func(contract.AuditQuery, int) ([]contract.AuditEntry, error) { return nil, broken }), maxMessage).
+		List(t.Context(), contract.AuditQuery{})
+	require.ErrorIs(t, err, broken)
+
+	_, err = query.New(lister(func(contract.AuditQuery, int) ([]contract.AuditEntry, error) {
+		return []contract.AuditEntry{{ID: 9, Details: json.RawMessage("{")}}, nil
+	}), maxMessage).List(t.Context(), contract.AuditQuery{})
+	require.ErrorContains(t, err, "audit entry 9")
 }

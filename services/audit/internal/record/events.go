@@ -45,10 +45,11 @@ type Events struct {
 
 // pack is the entries of one message.
 type pack struct {
-	ctx     context.Context
 	entries []trail.Entry
 	size    int
-	kept    chan error
+	// span is what happens to the pack, in the trace of its first event.
+	span trace.Span
+	kept chan error
 }
 
 // NewEvents makes a keeper of events that writes up to writers statements at
@@ -79,9 +80,12 @@ func (e *Events) Handle(msg *message.Message) error {
 	if err != nil {
 		return e.aside.Put(msg, reasonUndecodable, err)
 	}
-	ctx, span := e.span(msg.Context(), entries)
+	// The pack continues the trace of its first event.
+	ctx, span := e.tracer.Start(telemetry.WithTraceParent(msg.Context(), entries[0].TraceParent), "keep events",
+		trace.WithSpanKind(trace.SpanKindConsumer), trace.WithLinks(otherTraces(msg.Context(), entries)...),
+		trace.WithAttributes(attribute.Int("nexus.events", len(entries)), attribute.String("nexus.action", entries[0].Action)))
 	defer span.End()
-	err = e.keep(ctx, entries)
+	err = e.keep(ctx, span, entries)
 	if err == nil {
 		return nil
 	}
@@ -93,22 +97,19 @@ func (e *Events) Handle(msg *message.Message) error {
 	return nil
 }
 
-// span continues the trace of the first event; the traces of the others are
-// linked.
-func (e *Events) span(ctx context.Context, entries []trail.Entry) (context.Context, trace.Span) {
+// otherTraces links the traces of a pack's events beside the first.
+func otherTraces(ctx context.Context, entries []trail.Entry) []trace.Link {
 	var links []trace.Link
 	for _, other := range entries[1:] {
-		if other.TraceParent != entries[0].TraceParent {
+		if other.TraceParent != "" && other.TraceParent != entries[0].TraceParent {
 			links = append(links, trace.LinkFromContext(telemetry.WithTraceParent(ctx, other.TraceParent)))
 		}
 	}
-	return e.tracer.Start(telemetry.WithTraceParent(ctx, entries[0].TraceParent), "keep events",
-		trace.WithSpanKind(trace.SpanKindConsumer), trace.WithLinks(links...),
-		trace.WithAttributes(attribute.Int("nexus.events", len(entries)), attribute.String("nexus.action", entries[0].Action)))
+	return links
 }
 
-func (e *Events) keep(ctx context.Context, entries []trail.Entry) error {
-	p := &pack{ctx: ctx, entries: entries, kept: make(chan error, 1)}
+func (e *Events) keep(ctx context.Context, span trace.Span, entries []trail.Entry) error {
+	p := &pack{entries: entries, span: span, kept: make(chan error, 1)}
 	for _, entry := range entries {
 		p.size += entry.Size()
 	}
@@ -155,14 +156,14 @@ func (e *Events) write(ctx context.Context, packs []*pack) (err error) {
 			err = fmt.Errorf("%w: panic: %v", trail.ErrRefused, p)
 		}
 	}()
-	ctx = trace.ContextWithSpan(ctx, trace.SpanFromContext(packs[0].ctx))
+	ctx = trace.ContextWithSpan(ctx, packs[0].span)
 	entries := packs[0].entries
 	if len(packs) > 1 {
 		var links []trace.Link
 		entries = nil
 		for _, p := range packs {
 			entries = append(entries, p.entries...)
-			links = append(links, trace.LinkFromContext(p.ctx))
+			links = append(links, trace.Link{SpanContext: p.span.SpanContext()})
 		}
 		var span trace.Span
 		ctx, span = e.tracer.Start(ctx, "append events", trace.WithLinks(links[1:]...), trace.WithAttributes(attribute.Int("nexus.events", len(entries))))

@@ -7,8 +7,7 @@ import (
 	"nexus.internal/services/audit/internal/trail"
 )
 
-const keepDeadSQL = `
-INSERT INTO audit.dead_letters (received_at, stream, sequence, subject, origin, reason, headers, body, body_size)
+const keepDeadSQL = `INSERT INTO audit.dead_letters (received_at, stream, sequence, subject, origin, reason, headers, body, body_size)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 ON CONFLICT ON CONSTRAINT dead_letters_once DO NOTHING`
 

@@ -13,8 +13,7 @@ import (
 
 // One statement for any number of entries: its text never changes, so the
 // server plans it once, and a commit costs the same for one row as for many.
-const appendSQL = `
-INSERT INTO audit.audit_logs (event_id, action, actor, source, request_id, trace_id, occurred_at, details)
+const appendSQL = `INSERT INTO audit.audit_logs (event_id, action, actor, source, request_id, trace_id, occurred_at, details)
 SELECT event_id, action, actor, source, request_id, trace_id, occurred_at, details::json
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::timestamptz[], $8::text[])
 	AS e (event_id, action, actor, source, request_id, trace_id, occurred_at, details)

@@ -19,9 +19,17 @@ func TestText(t *testing.T) {
 		limit int
 		want  string
 	}{
-		{"", 0, ""}, {"abc", 3, "abc"}, {"abc", 2, "ab"}, {"abc", 0, ""},
-		{"a\x00b", 10, "a\uFFFDb"}, {"a\xffb", 10, "a\uFFFDb"},
-		{"aé", 2, "a"}, {"aé", 3, "aé"}, {"a😀", 4, "a"}, {"\xff\xff", 3, "\uFFFD"}, {"\x00", 2, ""},
+		{"", 0, ""},
+		{"abc", 3, "abc"},
+		{"abc", 2, "ab"},
+		{"abc", 0, ""},
+		{"a\x00b", 10, "a\uFFFDb"},
+		{"a\xffb", 10, "a\uFFFDb"},
+		{"aé", 2, "a"},
+		{"aé", 3, "aé"},
+		{"a😀", 4, "a"},
+		{"\xff\xff", 3, "\uFFFD"},
+		{"\x00", 2, ""},
 	} {
 		require.Equal(t, c.want, trail.Text(c.in, c.limit), "%q", c.in)
 	}

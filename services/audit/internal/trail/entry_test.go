@@ -63,16 +63,16 @@ func TestDecodeRefusesWholePacks(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", 513)
 	for name, body := range map[string][]byte{
-		"nothing":            nil,
-		"no JSON":            []byte("hello"),
-		"an acknowledgement": []byte(`{"stream":"NEXUS_EVENTS","seq":1}`),
-		"an empty pack":      []byte(`[]`),
+		"nothing":             nil,
+		"no JSON":             []byte("hello"),
+		"an acknowledgement":  []byte(`{"stream":"NEXUS_EVENTS","seq":1}`),
+		"an empty pack":       []byte(`[]`),
 		"an event without id": []byte(`[{"type":"nexus.job.queued.v1","time":"2026-05-01T12:00:00Z","source":"s"}]`),
-		"a long id":          encode(t, event(nil), event(func(e *contract.Event) { e.ID = long })),
-		"a long type":        encode(t, event(func(e *contract.Event) { e.Type = long })),
-		"a NUL in the actor": encode(t, event(func(e *contract.Event) { e.Actor = "a\x00b" })),
-		"a NUL in the id":    encode(t, event(func(e *contract.Event) { e.ID = "\x00" })),
-		"broken UTF-8":       []byte(strings.Replace(string(encode(t, event(nil))), `"0199-1"`, "\"\xff\"", 1)),
+		"a long id":           encode(t, event(nil), event(func(e *contract.Event) { e.ID = long })),
+		"a long type":         encode(t, event(func(e *contract.Event) { e.Type = long })),
+		"a NUL in the actor":  encode(t, event(func(e *contract.Event) { e.Actor = "a\x00b" })),
+		"a NUL in the id":     encode(t, event(func(e *contract.Event) { e.ID = "\x00" })),
+		"broken UTF-8":        []byte(strings.Replace(string(encode(t, event(nil))), `"0199-1"`, "\"\xff\"", 1)),
 	} {
 		entries, err := trail.Decode(t.Context(), body)
 		require.ErrorIs(t, err, trail.ErrUnfit, name)
@@ -85,20 +85,20 @@ func TestDecodeRefusesWholePacks(t *testing.T) {
 func TestAction(t *testing.T) {
 	t.Parallel()
 	for eventType, want := range map[string]string{
-		"nexus.job.queued.v1":               "job_queued",
-		"nexus.job.retry_wait.v2":           "job_retry_wait",
-		"nexus.job.stale_lease_recovery.v1": "stale_lease_recovery",
-		"nexus.auth.success.v1":             "auth_success",
-		"nexus.auth.failure.v1":             "auth_failure",
-		"nexus.auth.denied.v1":              "auth_denied",
-		"nexus.governance.evaluate.v1":      "governance.evaluate",
+		"nexus.job.queued.v1":                 "job_queued",
+		"nexus.job.retry_wait.v2":             "job_retry_wait",
+		"nexus.job.stale_lease_recovery.v1":   "stale_lease_recovery",
+		"nexus.auth.success.v1":               "auth_success",
+		"nexus.auth.failure.v1":               "auth_failure",
+		"nexus.auth.denied.v1":                "auth_denied",
+		"nexus.governance.evaluate.v1":        "governance.evaluate",
 		"nexus.other.stale_lease_recovery.v1": "other.stale_lease_recovery",
-		"something else":                    "something else",
-		"nexus.job.queued":                  "nexus.job.queued",
-		"nexus.job.queued.1":                "nexus.job.queued.1",
-		"other.job.queued.v1":               "other.job.queued.v1",
-		"nexus..queued.v1":                  "nexus..queued.v1",
-		"nexus.job..v1":                     "nexus.job..v1",
+		"something else":                      "something else",
+		"nexus.job.queued":                    "nexus.job.queued",
+		"nexus.job.queued.1":                  "nexus.job.queued.1",
+		"other.job.queued.v1":                 "other.job.queued.v1",
+		"nexus..queued.v1":                    "nexus..queued.v1",
+		"nexus.job..v1":                       "nexus.job..v1",
 	} {
 		require.Equal(t, want, trail.Action(eventType))
 	}

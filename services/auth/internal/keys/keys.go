@@ -26,6 +26,7 @@ const touchEvery = 2 * time.Second
 // Store is where keys are kept.
 type Store interface {
 	FindByHash(ctx context.Context, hash string) (store.Key, error)
+	FindByOwner(ctx context.Context, owner string) (store.Key, error)
 	Touch(ctx context.Context, ids []uuid.UUID) error
 }
 
@@ -76,7 +77,27 @@ func (v *Verifier) Verify(ctx context.Context, req contract.VerifyRequest) (cont
 	v.used[key.ID] = struct{}{}
 	v.mu.Unlock()
 	v.tell(ctx, contract.WhatAuthSuccess, req, key)
-	return contract.VerifyReply{KeyID: key.ID.String(), Owner: key.Owner, Role: string(key.Role), RawModeEnabled: key.RawModeEnabled}, nil
+	return replyOf(key), nil
+}
+
+// Owner answers what an owner may do now. It is asked about messages whose
+// sender the NATS server has verified when it connected.
+func (v *Verifier) Owner(ctx context.Context, req contract.OwnerRequest) (contract.VerifyReply, error) {
+	if !contract.ValidToken(req.Owner) {
+		return contract.VerifyReply{}, errInvalid()
+	}
+	key, err := v.store.FindByOwner(ctx, req.Owner)
+	if err != nil && !errors.Is(err, store.ErrUnknown) {
+		return contract.VerifyReply{}, fault.Wrap(fault.Unavailable, err, "Keys cannot be checked now.")
+	}
+	if err != nil || !key.Enabled {
+		return contract.VerifyReply{}, errInvalid()
+	}
+	return replyOf(key), nil
+}
+
+func replyOf(key store.Key) contract.VerifyReply {
+	return contract.VerifyReply{KeyID: key.ID.String(), Owner: key.Owner, Role: string(key.Role), RawModeEnabled: key.RawModeEnabled}
 }
 
 // tell publishes an auth event. A broker that is away must not keep anybody

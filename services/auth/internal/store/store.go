@@ -52,8 +52,17 @@ var ErrUnknown = errors.New("no such key")
 
 // FindByHash finds a key, enabled or not.
 func (s *Store) FindByHash(ctx context.Context, hash string) (Key, error) {
+	return s.find(ctx, "key_hash", hash)
+}
+
+// FindByOwner finds the key of an owner, enabled or not.
+func (s *Store) FindByOwner(ctx context.Context, owner string) (Key, error) {
+	return s.find(ctx, "owner", owner)
+}
+
+func (s *Store) find(ctx context.Context, column, value string) (Key, error) {
 	var r keyRow
-	err := s.db.Bun.NewSelect().Model(&r).Where("k.key_hash = ?", hash).Scan(ctx)
+	err := s.db.Bun.NewSelect().Model(&r).Where("k.? = ?", bun.Ident(column), value).Scan(ctx)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Key{}, ErrUnknown
 	}

@@ -25,7 +25,8 @@ func TestSelect(t *testing.T) {
 		"literary": {[]string{"literary"}, []atom.Track{"literary"}, []atom.Level{"word", "sentence", "paragraph"}},
 		"glyphic":  {[]string{"glyphic_seed"}, []atom.Track{"glyphic_seed"}, []atom.Level{"glyph-seed", "syllable"}},
 		"both": {
-			[]string{"literary", "glyphic_seed", "literary"}, []atom.Track{"literary", "glyphic_seed"},
+			[]string{"literary", "glyphic_seed", "literary"},
+			[]atom.Track{"literary", "glyphic_seed"},
 			[]atom.Level{"glyph-seed", "syllable", "word", "sentence", "paragraph"},
 		},
 	} {

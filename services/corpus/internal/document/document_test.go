@@ -46,7 +46,6 @@ func TestStem(t *testing.T) {
 	} {
 		require.Equal(t, want, document.Stem(path), "path %q", path)
 	}
-	require.Equal(t, "sibling::odyssey", document.SiblingGroup("odyssey"))
 }
 
 func TestCrossModal(t *testing.T) {

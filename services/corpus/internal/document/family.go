@@ -18,11 +18,6 @@ func Stem(path string) string {
 	return strings.Join(strings.Fields(strings.ToLower(norm.NFC.String(stem))), " ")
 }
 
-// SiblingGroup names the group of all documents with a stem.
-func SiblingGroup(stem string) string {
-	return "sibling::" + stem
-}
-
 // CrossModal tells whether two documents with the same stem are linked across
 // modalities: a text or pdf with an image or audio file.
 func CrossModal(a, b contract.Modality) bool {

@@ -39,7 +39,7 @@ func (a *Answers) Document(ctx context.Context, req contract.DocumentRequest) (c
 	if err != nil {
 		return contract.Document{}, err
 	}
-	details, err := a.store.Document(ctx, id, contract.MaxProvenanceText, contract.MaxProvenanceLinks)
+	details, err := a.store.Document(ctx, id, contract.MaxProvenanceText, contract.MaxProvenanceLinks+1)
 	if err != nil {
 		return contract.Document{}, orNotFound(err, documentNotFound())
 	}
@@ -52,6 +52,10 @@ func (a *Answers) Document(ctx context.Context, req contract.DocumentRequest) (c
 
 func provenanceOf(id uuid.UUID, d store.Details) contract.Provenance {
 	text := jsonsize.Cut(string(d.TextHead), contract.MaxProvenanceText, contract.MaxProvenanceText)
+	siblingsTruncated := len(d.Siblings) > contract.MaxProvenanceLinks
+	if siblingsTruncated {
+		d.Siblings = d.Siblings[:contract.MaxProvenanceLinks]
+	}
 	links, siblings := relativesOf(d)
 	return contract.Provenance{
 		Checksum:               d.Checksum,
@@ -65,9 +69,10 @@ func provenanceOf(id uuid.UUID, d store.Details) contract.Provenance {
 			ActiveAtomLevels:      d.Levels,
 			FilenameSchemaVersion: atom.FileNameSchema,
 		},
-		Hypergraph:      hypergraphOf(id, d),
-		CrossModalLinks: links,
-		Siblings:        siblings,
+		Hypergraph:        hypergraphOf(id, d),
+		CrossModalLinks:   links,
+		Siblings:          siblings,
+		SiblingsTruncated: siblingsTruncated,
 	}
 }
 

@@ -10,9 +10,9 @@ import (
 	"nexus.internal/libs/fault"
 )
 
-// filesPage is how many files are read for a page at most; more of the shortest
-// of them do not fit a message either.
-const filesPage = 8000
+// filesPage is how many files are read for a page at most: about as many as fit
+// a message when their paths are of ordinary length.
+const filesPage = 2500
 
 // IngestJob returns an ingest with a page of its files.
 func (a *Answers) IngestJob(ctx context.Context, req contract.IngestJobRequest) (contract.IngestJob, error) {

@@ -142,9 +142,12 @@ func (e *expansion) addEntry(path string, entry fs.DirEntry) error {
 		return nil
 	}
 	switch {
-	case entry.IsDir() && !utf8.ValidString(path):
+	case !utf8.ValidString(path):
 		e.note("%q was passed over: its path is not valid UTF-8", path)
-		return fs.SkipDir
+		if entry.IsDir() {
+			return fs.SkipDir
+		}
+		return nil
 	case entry.IsDir():
 		return nil
 	case entry.Type()&fs.ModeSymlink != 0:

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 
@@ -184,6 +185,7 @@ func TestBadEntriesOfFolders(t *testing.T) {
 	require.NoError(t, os.Symlink("bad\xfe.md", filepath.Join(dir, "to-bad.md")))
 	require.NoError(t, syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o600))
 	require.NoError(t, os.Symlink("pipe", filepath.Join(dir, "to-pipe")))
+	require.NoError(t, syscall.Mkfifo(filepath.Join(dir, "pipe\xfd"), 0o600))
 
 	files, notes := expand(t, dir, open(t, dir))
 	require.Equal(t, []string{
@@ -195,6 +197,8 @@ func TestBadEntriesOfFolders(t *testing.T) {
 	all := strings.Join(notes, "\n")
 	require.Contains(t, all, "/pipe was passed over: it is not a regular file")
 	require.Contains(t, all, "/to-pipe was passed over: it is not a regular file")
+	require.Contains(t, all, `pipe\xfd" was passed over: its path is not valid UTF-8`)
+	require.True(t, utf8.ValidString(all))
 	require.Contains(t, all, `bad\xff" was passed over: its path is not valid UTF-8`)
 	require.Contains(t, all, `bad\xfe.md" was passed over: its path is not valid UTF-8`)
 }

@@ -4,7 +4,6 @@ package admission
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"sync"
 	"time"
@@ -33,11 +32,19 @@ type Request struct {
 	RequestID string
 }
 
-// Admission verifies callers.
+// Options are the platform's own consents.
+type Options struct {
+	// RawEnabled allows RAW mode to those whose key and role allow it.
+	RawEnabled bool
+	// AsyncEnabled allows execution_mode async.
+	AsyncEnabled bool
+}
+
+// Admission verifies callers and what they ask for.
 type Admission struct {
-	nc         *nats.Conn
-	now        func() time.Time
-	rawEnabled bool
+	nc   *nats.Conn
+	now  func() time.Time
+	opts Options
 
 	mu    sync.RWMutex
 	known map[string]remembered
@@ -51,9 +58,9 @@ type remembered struct {
 	until  time.Time
 }
 
-// New makes an admission. rawEnabled is the platform's consent to RAW mode.
-func New(nc *nats.Conn, rawEnabled bool, now func() time.Time) *Admission {
-	return &Admission{nc: nc, now: now, rawEnabled: rawEnabled, known: map[string]remembered{}}
+// New makes an admission.
+func New(nc *nats.Conn, opts Options, now func() time.Time) *Admission {
+	return &Admission{nc: nc, now: now, opts: opts, known: map[string]remembered{}}
 }
 
 // ErrUnauthenticated is the one answer to every missing or bad key.
@@ -67,34 +74,42 @@ func (a *Admission) Identify(ctx context.Context, key string, req Request) (iden
 		return identity.Caller{}, ErrUnauthenticated()
 	}
 	hash := identity.HashKey(key)
+	caller, err := a.ask(ctx, "key:"+hash, contract.RPCAuthVerify, contract.VerifyRequest{
+		KeyHash: hash, Endpoint: req.Endpoint, Address: req.Address, RequestID: req.RequestID,
+	})
+	caller.KeyHash = hash
+	return caller, err
+}
+
+// Owner answers what an owner may do whose key the NATS server has verified.
+func (a *Admission) Owner(ctx context.Context, owner string) (identity.Caller, error) {
+	return a.ask(ctx, "owner:"+owner, contract.RPCAuthOwner, contract.OwnerRequest{Owner: owner})
+}
+
+// ask asks the auth service, or remembers what it said.
+func (a *Admission) ask(ctx context.Context, memory, subject string, req any) (identity.Caller, error) {
 	a.mu.RLock()
-	r, ok := a.known[hash]
+	r, ok := a.known[memory]
 	a.mu.RUnlock()
 	if ok && a.now().Before(r.until) {
 		return r.caller, nil
 	}
-	reply, err := bus.Call[contract.VerifyReply](ctx, a.nc, contract.RPCAuthVerify, contract.VerifyRequest{
-		KeyHash: hash, Endpoint: req.Endpoint, Address: req.Address, RequestID: req.RequestID,
-	})
+	reply, err := bus.Call[contract.VerifyReply](ctx, a.nc, subject, req)
 	if err != nil {
 		return identity.Caller{}, err
 	}
 	role, err := identity.ParseRole(reply.Role)
 	if err != nil {
-		return identity.Caller{}, fmt.Errorf("verify a key: %w", err)
+		return identity.Caller{}, fmt.Errorf("verify a caller: %w", err)
 	}
-	caller := identity.Caller{KeyID: reply.KeyID, Owner: reply.Owner, Role: role, RawModeEnabled: reply.RawModeEnabled, KeyHash: hash}
-	a.remember(hash, caller)
-	return caller, nil
-}
-
-func (a *Admission) remember(hash string, caller identity.Caller) {
+	caller := identity.Caller{KeyID: reply.KeyID, Owner: reply.Owner, Role: role, RawModeEnabled: reply.RawModeEnabled}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if len(a.known) >= maxRemembered {
 		clear(a.known)
 	}
-	a.known[hash] = remembered{caller, a.now().Add(rememberFor)}
+	a.known[memory] = remembered{caller, a.now().Add(rememberFor)}
+	return caller, nil
 }
 
 // RequireRole refuses callers below a role.
@@ -106,10 +121,11 @@ func RequireRole(caller identity.Caller, required identity.Role) error {
 }
 
 // Modes lists the modes a caller may use.
-func (a *Admission) Modes(caller identity.Caller) []identity.Mode { return caller.Modes(a.rawEnabled) }
+func (a *Admission) Modes(caller identity.Caller) []identity.Mode {
+	return caller.Modes(a.opts.RawEnabled)
+}
 
-// JobType finds a job type by name.
-func (a *Admission) JobType(ctx context.Context, name string) (contract.JobType, error) {
+func (a *Admission) jobType(ctx context.Context, name string) (contract.JobType, error) {
 	types, err := a.jobTypes(ctx)
 	if err != nil {
 		return contract.JobType{}, err
@@ -144,29 +160,4 @@ func (a *Admission) jobTypes(ctx context.Context) (map[string]contract.JobType, 
 	a.types, a.typesUntil = types, a.now().Add(rememberFor)
 	a.mu.Unlock()
 	return types, nil
-}
-
-// CheckMode refuses a payload whose mode the caller may not use. A payload
-// without a mode means PUBLIC.
-func (a *Admission) CheckMode(caller identity.Caller, t contract.JobType, payload json.RawMessage) error {
-	if !t.ModeGated {
-		return nil
-	}
-	var p struct {
-		Mode *string `json:"mode"`
-	}
-	if err := json.Unmarshal(payload, &p); err != nil {
-		return fault.Unprocessablef("payload.mode must be a text")
-	}
-	mode := identity.ModePublic
-	if p.Mode != nil {
-		mode = identity.Mode(*p.Mode)
-	}
-	if mode != identity.ModePublic && mode != identity.ModeRaw {
-		return fault.Unprocessablef("Unknown mode '%s': want PUBLIC or RAW", mode)
-	}
-	if !caller.MayUse(mode, a.rawEnabled) {
-		return fault.Forbiddenf("Mode '%s' is not allowed for this key", mode)
-	}
-	return nil
 }

@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -10,9 +9,8 @@ import (
 	"nexus.internal/libs/bus"
 	"nexus.internal/libs/contract"
 	"nexus.internal/libs/fault"
-	"nexus.internal/libs/telemetry"
+	"nexus.internal/services/gateway/internal/admission"
 	"nexus.internal/services/gateway/internal/await"
-	"nexus.internal/services/gateway/internal/submit"
 )
 
 type submitBody struct {
@@ -42,7 +40,14 @@ type submitOutput struct {
 // submitJob admits a job, has it recorded, and with execution_mode sync waits
 // for its end.
 func (s *Server) submitJob(ctx context.Context, in *submitInput) (*submitOutput, error) {
-	sub, err := s.admit(ctx, in.Body)
+	caller, err := callerOf(ctx)
+	if err != nil {
+		return nil, err
+	}
+	sub, err := s.deps.Admission.Admit(ctx, caller, admission.Ask{
+		JobType: in.Body.JobType, Payload: in.Body.Payload, ExecutionMode: contract.ExecutionMode(in.Body.ExecutionMode),
+		IdempotencyKey: in.Body.IdempotencyKey, MaxAttempts: in.Body.MaxAttempts, RequestID: requestIDOf(ctx),
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -89,64 +94,6 @@ func (s *Server) waitForEnd(ctx context.Context, finished <-chan contract.Status
 	if job.Status.Finished() {
 		out.Status = http.StatusOK
 	}
-}
-
-// admit turns a request into a submission, or says why not.
-func (s *Server) admit(ctx context.Context, b submitBody) (contract.Submission, error) {
-	caller, err := callerOf(ctx)
-	if err != nil {
-		return contract.Submission{}, err
-	}
-	mode := contract.ExecutionMode(b.ExecutionMode)
-	if mode == contract.ModeAsync && !s.opts.AsyncEnabled {
-		return contract.Submission{}, fault.Invalidf("async_disabled", "Async jobs are disabled by feature flag")
-	}
-	t, err := s.deps.Admission.JobType(ctx, b.JobType)
-	if err != nil {
-		return contract.Submission{}, err
-	}
-	payload, err := compact(b.Payload)
-	if err != nil {
-		return contract.Submission{}, err
-	}
-	if err := s.deps.Admission.CheckMode(caller, t, payload); err != nil {
-		return contract.Submission{}, err
-	}
-	if err := contract.CheckIdempotencyKey(b.IdempotencyKey); err != nil {
-		return contract.Submission{}, fault.Unprocessablef("%s", err)
-	}
-	id, err := submit.JobID(caller.Owner, b.JobType, b.IdempotencyKey)
-	if err != nil {
-		return contract.Submission{}, err
-	}
-	attempts := b.MaxAttempts
-	if attempts == 0 {
-		attempts = t.MaxAttempts
-	}
-	return contract.Submission{
-		JobID: id, JobType: b.JobType, ExecutionMode: mode, Payload: payload, IdempotencyKey: b.IdempotencyKey, MaxAttempts: attempts,
-		CreatedBy: caller.Owner, RequestID: requestIDOf(ctx), TraceParent: telemetry.TraceParent(ctx),
-	}, nil
-}
-
-// compact checks a payload and takes the white space out of it, so that the
-// same payload laid out differently is the same request. No payload means {}.
-func compact(p json.RawMessage) (json.RawMessage, error) {
-	if len(p) == 0 {
-		return json.RawMessage(`{}`), nil
-	}
-	if len(p) > contract.MaxPayload {
-		return nil, fault.New(fault.TooLarge, "", "The payload is larger than 256 KiB.")
-	}
-	if err := contract.CheckPayload(p); err != nil {
-		return nil, fault.Unprocessablef("%s", err)
-	}
-	var out bytes.Buffer
-	out.Grow(len(p))
-	if err := json.Compact(&out, p); err != nil {
-		return nil, fault.Unprocessablef("payload is not valid JSON")
-	}
-	return out.Bytes(), nil
 }
 
 func (s *Server) getJob(ctx context.Context, in *byID) (*body[contract.Job], error) {

@@ -26,8 +26,6 @@ import (
 
 // Options are the settings of the server.
 type Options struct {
-	// AsyncEnabled allows execution_mode async.
-	AsyncEnabled bool
 	// SyncWait is how long a sync submit waits for the job to finish.
 	SyncWait time.Duration
 	// MaxBody is the largest request body, in bytes.

@@ -122,7 +122,7 @@ func TestOutputsStaySmall(t *testing.T) {
 // linear: it would not end within the life of a test run.
 func TestLargeTexts(t *testing.T) {
 	t.Parallel()
-	const size = 4 << 20
+	const size = 2 << 20
 	shapes := map[string]string{
 		"prose":             "The quick brown fox jumped over the lazy dog; however, it didn't bark. Why?\n",
 		"one word":          "a",

@@ -1,0 +1,190 @@
+// Package callout answers the NATS server's question who a client is: an API
+// key becomes a user of the EDGE account with the rights of the key's role.
+//
+// Our own services do not come here: the server knows their keys.
+package callout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/jwt/v2"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nkeys"
+	"github.com/rs/zerolog"
+
+	"nexus.internal/libs/contract"
+	"nexus.internal/libs/identity"
+)
+
+const (
+	// subject is where the server asks.
+	subject = "$SYS.REQ.USER.AUTH"
+	// headerXKey carries the server's public key of the encryption.
+	headerXKey = "Nats-Server-Xkey"
+	// queue lets one of several replicas answer.
+	queue = "nexus-auth"
+	// account is the only account anybody is let into here. Whoever holds the
+	// issuer's key could name any, so it is not taken from anywhere.
+	account = "EDGE"
+	// validFor bounds a connection: the server ends it, the client comes back,
+	// and a key that was disabled meanwhile is refused.
+	validFor = 10 * time.Minute
+	// answerWithin is less than the patience of the server, which is 1.8 s.
+	answerWithin = 1500 * time.Millisecond
+	// maxSecret is the longest key looked at, in bytes.
+	maxSecret = 512
+)
+
+// Verifier answers who a key belongs to.
+type Verifier interface {
+	Verify(ctx context.Context, req contract.VerifyRequest) (contract.VerifyReply, error)
+}
+
+// Keys are the secrets of the callout.
+type Keys struct {
+	// Issuer signs the answers.
+	Issuer nkeys.KeyPair
+	// XKey opens the questions, which carry the client's secret.
+	XKey nkeys.KeyPair
+}
+
+// Service is a run.Component.
+type Service struct {
+	nc     *nats.Conn
+	keys   Keys
+	verify Verifier
+	log    zerolog.Logger
+	now    func() time.Time
+}
+
+// New makes the service. nc is a connection to the AUTH account.
+func New(nc *nats.Conn, keys Keys, verify Verifier, log zerolog.Logger, now func() time.Time) *Service {
+	return &Service{nc: nc, keys: keys, verify: verify, log: log, now: now}
+}
+
+// Name implements run.Component.
+func (s *Service) Name() string { return "nats auth callout" }
+
+// Run implements run.Component.
+func (s *Service) Run(ctx context.Context, ready func()) error {
+	base := context.WithoutCancel(ctx)
+	sub, err := s.nc.QueueSubscribe(subject, queue, func(m *nats.Msg) { go s.answer(base, m) })
+	if err != nil {
+		return fmt.Errorf("listen for auth callouts: %w", err)
+	}
+	if err := s.nc.Flush(); err != nil {
+		return errors.Join(fmt.Errorf("listen for auth callouts: %w", err), sub.Unsubscribe())
+	}
+	ready()
+	<-ctx.Done()
+	if err := sub.Drain(); err != nil && !s.nc.IsClosed() {
+		return fmt.Errorf("stop listening for auth callouts: %w", err)
+	}
+	return nil
+}
+
+// answer says nothing to what does not come from a server that encrypts: the
+// question is then not one, or somebody listens.
+func (s *Service) answer(ctx context.Context, m *nats.Msg) {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	serverKey := m.Header.Get(headerXKey)
+	request, err := s.open(m.Data, serverKey)
+	if err != nil {
+		s.log.Warn().Err(err).Msg("an auth callout was not answered")
+		return
+	}
+	out, err := s.seal(s.decide(ctx, request), serverKey)
+	if err == nil {
+		err = m.Respond(out)
+	}
+	if err != nil {
+		s.log.Error().Err(err).Msg("an auth callout could not be answered")
+	}
+}
+
+func (s *Service) open(data []byte, serverKey string) (*jwt.AuthorizationRequestClaims, error) {
+	if serverKey == "" {
+		return nil, errors.New("the request is not encrypted")
+	}
+	plain, err := s.keys.XKey.Open(data, serverKey)
+	if err != nil {
+		return nil, fmt.Errorf("decrypt the request: %w", err)
+	}
+	request, err := jwt.DecodeAuthorizationRequestClaims(string(plain))
+	if err != nil {
+		return nil, fmt.Errorf("decode the request: %w", err)
+	}
+	if request.Issuer != request.Server.ID {
+		return nil, errors.New("the request is not signed by the server it names")
+	}
+	return request, nil
+}
+
+func (s *Service) seal(response *jwt.AuthorizationResponseClaims, serverKey string) ([]byte, error) {
+	encoded, err := response.Encode(s.keys.Issuer)
+	if err != nil {
+		return nil, fmt.Errorf("sign the answer: %w", err)
+	}
+	sealed, err := s.keys.XKey.Seal([]byte(encoded), serverKey)
+	if err != nil {
+		return nil, fmt.Errorf("encrypt the answer: %w", err)
+	}
+	return sealed, nil
+}
+
+// decide lets a client in, or refuses it without saying why.
+func (s *Service) decide(ctx context.Context, request *jwt.AuthorizationRequestClaims) *jwt.AuthorizationResponseClaims {
+	response := jwt.NewAuthorizationResponseClaims(request.UserNkey)
+	response.Audience = request.Server.ID
+	token, err := s.admit(ctx, request)
+	if err != nil {
+		s.log.Info().Err(err).Str("address", request.ClientInformation.Host).Msg("a NATS client was refused")
+		response.Error = "Missing or invalid API key"
+		return response
+	}
+	response.Jwt = token
+	return response
+}
+
+func (s *Service) admit(ctx context.Context, request *jwt.AuthorizationRequestClaims) (string, error) {
+	secret := request.ConnectOptions.Token
+	if secret == "" {
+		secret = request.ConnectOptions.Password
+	}
+	if secret == "" || len(secret) > maxSecret {
+		return "", errors.New("no key was presented")
+	}
+	who, err := s.verify.Verify(ctx, contract.VerifyRequest{
+		KeyHash: identity.HashKey(secret), Endpoint: "NATS CONNECT", Address: request.ClientInformation.Host,
+	})
+	if err != nil {
+		return "", err
+	}
+	claims := jwt.NewUserClaims(request.UserNkey)
+	claims.Name = who.Owner
+	claims.Audience = account
+	claims.Expires = s.now().Add(validFor).Unix()
+	claims.Permissions = permissions(who)
+	token, err := claims.Encode(s.keys.Issuer)
+	if err != nil {
+		return "", fmt.Errorf("sign the user: %w", err)
+	}
+	return token, nil
+}
+
+// permissions of a client: everybody may watch events and hear answers to
+// themselves; operators and above may submit in their own name.
+func permissions(who contract.VerifyReply) jwt.Permissions {
+	p := jwt.Permissions{}
+	p.Sub.Allow.Add(contract.PatternEvents, contract.InboxPattern(who.Owner))
+	if identity.Role(who.Role).Allows(identity.Operator) {
+		p.Pub.Allow.Add(contract.SubmitPattern(who.Owner))
+	} else {
+		p.Pub.Deny.Add(">")
+	}
+	return p
+}
