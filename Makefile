@@ -63,8 +63,8 @@ cover-report: ## Print the coverage of the last run; fail below COVER_MIN percen
 		-skip libs/testkit,services/e2e,bench $(CACHE)/cover/*.out
 
 lint: bin/golangci-lint ## Run the linters over every module
-	$(GOLANGCI) run $(MODULES:%=./%/...)
-	cd tools && GOWORK=off $(GOLANGCI) run --config ../.golangci.yml ./...
+	$(GOLANGCI) run --allow-serial-runners $(MODULES:%=./%/...)
+	cd tools && GOWORK=off $(GOLANGCI) run --allow-serial-runners --config ../.golangci.yml ./...
 
 fmt: bin/golangci-lint ## Format the Go code
 	$(GOLANGCI) fmt

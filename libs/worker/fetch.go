@@ -80,10 +80,11 @@ func (w *Worker) receive(ctx context.Context, msg jetstream.Msg) {
 		return
 	}
 	d := &delivery{msg: msg}
+	trace := telemetry.TraceParent(telemetry.FromHeader(context.WithoutCancel(ctx), msg.Headers()))
 	d.left.Store(int32(len(run.JobIDs)))
 	w.slots.release(w.cfg.RunsPerMessage - len(run.JobIDs))
 	for _, id := range run.JobIDs {
-		i := newItem(id, d)
+		i := newItem(id, trace, d)
 		w.held.add(i)
 		w.working.Add(1)
 		if err := w.claims.Add(context.WithoutCancel(ctx), i); err != nil {
@@ -116,7 +117,7 @@ func (w *Worker) claim(ctx context.Context, items []*item) {
 		waiting[i.jobID] = i
 		req.Claims = append(req.Claims, i.ref())
 	}
-	reply, err := w.askClaim(ctx, req)
+	reply, err := w.askClaim(telemetry.WithTraceParent(ctx, items[0].trace), req)
 	if err != nil {
 		w.log.Warn().Err(err).Int("jobs", len(waiting)).Msg("could not claim jobs; their messages will come again")
 		for _, i := range waiting {

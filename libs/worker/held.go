@@ -43,13 +43,15 @@ type item struct {
 	jobID    string
 	token    string
 	delivery *delivery
-	grant    contract.Grant
-	cancel   context.CancelCauseFunc
-	result   contract.RunResult
+	// trace is the trace context the run message came with.
+	trace  string
+	grant  contract.Grant
+	cancel context.CancelCauseFunc
+	result contract.RunResult
 }
 
-func newItem(jobID string, d *delivery) *item {
-	return &item{jobID: jobID, token: uuid.NewString(), delivery: d}
+func newItem(jobID, trace string, d *delivery) *item {
+	return &item{jobID: jobID, token: uuid.NewString(), trace: trace, delivery: d}
 }
 
 func (i *item) ref() contract.LeaseRef {

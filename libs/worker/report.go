@@ -23,7 +23,7 @@ func (w *Worker) report(ctx context.Context, items []*item) {
 	for k, i := range items {
 		req.Results[k] = i.result
 	}
-	reply, err := w.askFinish(ctx, req)
+	reply, err := w.askFinish(telemetry.WithTraceParent(ctx, items[0].result.TraceParent), req)
 	if err != nil {
 		w.log.Error().Err(err).Int("jobs", len(items)).Msg("could not report results; the leases will run out and the jobs run again")
 	}

@@ -81,7 +81,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	st := store.New(deps.DB, box, deps.Now)
 	types := catalog.New(st, deps.Log)
 	sched := schedule.New(st, deps.JS, types, time.Duration(cfg.PollSeconds*float64(time.Second)), deps.WorkerName, deps.Log)
-	life := lifecycle.New(st, types, time.Duration(cfg.LeaseSeconds)*time.Second, deps.Log, sched.Wake)
+	life := lifecycle.New(st, types, time.Duration(cfg.LeaseSeconds)*time.Second, deps.Log, deps.Tracer, sched.Wake)
 	s := &Service{cfg: cfg, deps: deps, store: st}
 
 	rpc := bus.NewRPC(deps.NC, deps.Log, deps.Tracer, "jobs")

@@ -29,7 +29,7 @@ type Config struct {
 	CallTimeout  time.Duration `env:"PLUGIN_CALL_TIMEOUT" envDefault:"10s" doc:"How long a plugin may take for one layer."`
 	OutputLimit  int           `env:"PLUGIN_OUTPUT_LIMIT" envDefault:"262144" doc:"Largest output of a plugin for one layer, in bytes."`
 	MaxAbandoned int           `env:"PLUGIN_MAX_ABANDONED" envDefault:"4" doc:"Calls of one plugin that may be given up on without having returned, before it is called no more."`
-	MaxTextBytes int64         `env:"PLUGIN_MAX_TEXT_BYTES" envDefault:"16777216" doc:"Longest text that is analysed, in bytes. An analysis takes about ten times as much memory."`
+	MaxTextBytes int64         `env:"PLUGIN_MAX_TEXT_BYTES" envDefault:"16777216" doc:"Longest text that is analysed, in bytes. An analysis takes about twenty times as much memory."`
 
 	WorkerConcurrency  int    `env:"PLUGIN_WORKER_CONCURRENCY" envDefault:"2" doc:"Analyze jobs that one process runs at once."`
 	WorkerName         string `env:"WORKER_NAME" doc:"Name of this process's workers (default: host name, process id and a random part)."`

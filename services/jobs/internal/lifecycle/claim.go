@@ -7,7 +7,6 @@ import (
 
 	"nexus.internal/libs/contract"
 	"nexus.internal/libs/fault"
-	"nexus.internal/libs/telemetry"
 	"nexus.internal/services/jobs/internal/store"
 )
 
@@ -66,11 +65,14 @@ func (s *Service) answerClaim(leases []store.Lease, r claimReply) (contract.Clai
 }
 
 func (s *Service) flushClaims(ctx context.Context, group []*claim) {
-	ctx = telemetry.WithTraceParent(ctx, telemetry.TraceParent(group[0].ctx))
 	var leases []store.Lease
+	var requests []context.Context
 	for _, c := range group {
+		requests = append(requests, c.ctx)
 		leases = append(leases, c.leases...)
 	}
+	ctx, span := s.startSpan(ctx, "claim jobs", requests)
+	defer span.End()
 	granted, entry, err := s.store.Claim(ctx, leases, s.lease)
 	if err != nil {
 		err = fault.Wrap(fault.Unavailable, err, "The claim could not be recorded.")

@@ -8,7 +8,6 @@ import (
 	"nexus.internal/libs/contract"
 	"nexus.internal/libs/fault"
 	"nexus.internal/libs/pg"
-	"nexus.internal/libs/telemetry"
 	"nexus.internal/services/jobs/internal/store"
 )
 
@@ -110,11 +109,14 @@ func storable(r contract.RunResult) contract.RunResult {
 func keepable(p json.RawMessage) bool { return utf8.Valid(p) }
 
 func (s *Service) flushFinishes(ctx context.Context, group []*finish) {
-	ctx = telemetry.WithTraceParent(ctx, firstTrace(group))
 	var results []store.Finished
+	var requests []context.Context
 	for _, f := range group {
+		requests = append(requests, f.ctx)
 		results = append(results, f.results...)
 	}
+	ctx, span := s.startSpan(ctx, "record results", requests)
+	defer span.End()
 	verdicts, entry, err := s.store.Finish(ctx, results, s.types.All())
 	switch {
 	case err == nil:
@@ -143,15 +145,6 @@ func (s *Service) flushFinishes(ctx context.Context, group []*finish) {
 	if hasFailure(results) {
 		s.retried()
 	}
-}
-
-func firstTrace(group []*finish) string {
-	for _, r := range group[0].results {
-		if r.TraceParent != "" {
-			return r.TraceParent
-		}
-	}
-	return telemetry.TraceParent(group[0].ctx)
 }
 
 func hasFailure(results []store.Finished) bool {

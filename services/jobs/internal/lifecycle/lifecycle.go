@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
+	"go.opentelemetry.io/otel/trace"
 
 	"nexus.internal/libs/batch"
 	"nexus.internal/libs/contract"
@@ -24,10 +25,11 @@ type Types interface {
 
 // Service is a run.Component; its methods answer requests while it runs.
 type Service struct {
-	store *store.Store
-	types Types
-	lease time.Duration
-	log   zerolog.Logger
+	store  *store.Store
+	types  Types
+	lease  time.Duration
+	log    zerolog.Logger
+	tracer trace.Tracer
 	// retried is told when a job was put back to wait in Postgres.
 	retried func()
 
@@ -38,8 +40,8 @@ type Service struct {
 
 // New makes the service. lease is how long a claim lasts without a heartbeat;
 // retried is called after jobs were put back to wait.
-func New(st *store.Store, types Types, lease time.Duration, log zerolog.Logger, retried func()) *Service {
-	s := &Service{store: st, types: types, lease: lease, log: log, retried: retried}
+func New(st *store.Store, types Types, lease time.Duration, log zerolog.Logger, tracer trace.TracerProvider, retried func()) *Service {
+	s := &Service{store: st, types: types, lease: lease, log: log, tracer: tracer.Tracer("nexus.internal/services/jobs/lifecycle"), retried: retried}
 	s.claims = batch.New(batch.Options[*claim]{
 		Max: contract.MaxBatch, MaxWeight: contract.MaxBatch, Weigh: func(c *claim) int { return len(c.leases) }, Flush: s.flushClaims,
 	})
@@ -61,6 +63,19 @@ func (s *Service) Run(ctx context.Context, ready func()) error {
 	wg.Wait()
 	s.publishing.Wait()
 	return nil
+}
+
+// startSpan continues the trace of the first request and links those of the
+// others: one transaction serves many.
+func (s *Service) startSpan(ctx context.Context, name string, requests []context.Context) (context.Context, trace.Span) {
+	var links []trace.Link
+	for _, r := range requests[1:] {
+		if trace.SpanContextFromContext(r).IsValid() {
+			links = append(links, trace.LinkFromContext(r))
+		}
+	}
+	ctx = trace.ContextWithSpanContext(ctx, trace.SpanContextFromContext(requests[0]))
+	return s.tracer.Start(ctx, name, trace.WithLinks(links...))
 }
 
 // publish sends what a transaction caused, beside the next one.

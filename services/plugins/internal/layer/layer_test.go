@@ -110,7 +110,7 @@ func TestOutputsStaySmall(t *testing.T) {
 	for i := range 40 {
 		text.WriteString(strings.Repeat("𝔄", 100+i) + "ing " + strings.Repeat("<&>\u2028", 100) + " ")
 	}
-	text.WriteString(strings.Repeat("x", 1<<20))
+	text.WriteString(strings.Repeat("x", 64<<10))
 	for _, name := range layer.Names() {
 		body, err := layer.NewAnalyzer().JSON(name, layer.Read(text.String(), "pdf"))
 		require.NoError(t, err)
@@ -118,12 +118,10 @@ func TestOutputsStaySmall(t *testing.T) {
 	}
 }
 
-// TestLargeTexts covers shapes of text that punish an algorithm which is not
-// linear: it would not end within the life of a test run.
-func TestLargeTexts(t *testing.T) {
-	t.Parallel()
-	const size = 2 << 20
-	shapes := map[string]string{
+// shapes are units of text that, repeated, punish an algorithm which is not
+// linear.
+func shapes() map[string]string {
+	return map[string]string{
 		"prose":             "The quick brown fox jumped over the lazy dog; however, it didn't bark. Why?\n",
 		"one word":          "a",
 		"underscores":       "_",
@@ -138,8 +136,15 @@ func TestLargeTexts(t *testing.T) {
 		"invalid UTF-8":     "\xff\xc3",
 		"NUL":               "\x00",
 	}
+}
+
+// TestLargeTexts: work that grew with the square of the length would not end
+// within the life of a test run.
+func TestLargeTexts(t *testing.T) {
+	t.Parallel()
+	const size = 256 << 10
 	analyzer := layer.NewAnalyzer()
-	for name, unit := range shapes {
+	for name, unit := range shapes() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			text := layer.Read(strings.Repeat(unit, size/len(unit)), "pdf")
@@ -147,6 +152,25 @@ func TestLargeTexts(t *testing.T) {
 				body, err := analyzer.JSON(n, text)
 				require.NoError(t, err)
 				require.True(t, json.Valid(body))
+			}
+		})
+	}
+}
+
+// BenchmarkLayers computes all layers of four megabytes of each shape.
+func BenchmarkLayers(b *testing.B) {
+	const size = 4 << 20
+	analyzer := layer.NewAnalyzer()
+	for name, unit := range shapes() {
+		raw := strings.Repeat(unit, size/len(unit))
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(size)
+			for b.Loop() {
+				text := layer.Read(raw, "pdf")
+				for _, n := range layer.Names() {
+					_, err := analyzer.JSON(n, text)
+					require.NoError(b, err)
+				}
 			}
 		})
 	}

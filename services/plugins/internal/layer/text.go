@@ -37,7 +37,7 @@ type sentence struct {
 
 // Read prepares a text of the given modality (text, pdf, image, audio or
 // binary). Bytes that are not UTF-8 count as U+FFFD. Time and memory are linear
-// in the length of the text: roughly 10 bytes per byte of English.
+// in the length of the text: roughly 20 bytes per byte of English.
 func Read(raw, modality string) *Text {
 	r := reader{text: &Text{raw: raw, modality: modality, vocabulary: map[string]int{}}}
 	for i := 0; i < len(raw); {
