@@ -11,7 +11,7 @@ export GOFLAGS := $(strip $(shell go env GOFLAGS 2>/dev/null) -buildvcs=false)
 
 # go.work is the list of modules. Tidying has to follow their dependencies.
 USED := $(shell sed -n 's|^[[:space:]]*\./||p' go.work)
-FIRST := libs migrations
+FIRST := migrations libs
 LAST := cmd/nexus services/e2e bench
 MODULES := $(FIRST) $(filter-out $(FIRST) $(LAST),$(USED)) $(LAST)
 
@@ -39,23 +39,26 @@ run: build ## Build and start everything on this machine; Ctrl-C stops it
 build: ## Build bin/nexus
 	go build -ldflags '-X main.version=$(or $(VERSION),dev)' -o bin/nexus ./cmd/nexus
 
+# A shared server has another address each time, which go test would take for a change: it is
+# for runs that use no cached result. Otherwise each test program starts one of its own.
 ifneq ($(call on,$(COVER)),)
-test: export E2E_COVER_DIR := $(CACHE)/cover/programs
+test: SHARED := go run ./libs/testkit/withpostgres
+test: export NEXUS_E2E_COVER_DIR := $(CACHE)/cover/programs
 endif
 test: $(if $(call on,$(CI)),bin/gotestsum) ## Run all tests (RACE=1: data races, COVER=1: coverage, CI=true: both)
 	@scripts/postgres.sh >/dev/null
 ifneq ($(call on,$(COVER)),)
-	@rm -rf $(CACHE)/cover && mkdir -p $$E2E_COVER_DIR
+	@rm -rf $(CACHE)/cover && mkdir -p $$NEXUS_E2E_COVER_DIR
 	go test -covermode=set -coverprofile=$(CACHE)/cover/hot.out $(HOT)
 endif
-	$(GO_TEST) $(if $(call on,$(RACE)),-race) $(if $(call on,$(COVER)),$(COVER_FLAGS)) work
+	$(strip $(SHARED) $(GO_TEST) $(if $(call on,$(RACE)),-race) $(if $(call on,$(COVER)),$(COVER_FLAGS)) work)
 
 cover: ## Run all tests and print the coverage of each service
 	@mkdir -p $(CACHE) && echo 'running all tests' && \
 	$(MAKE) test COVER=1 >$(CACHE)/tests.log 2>&1 || { cat $(CACHE)/tests.log; exit 1; }
 	@$(MAKE) --no-print-directory cover-report
 
-# Programs that tests build with -cover and start with GOCOVERDIR=$E2E_COVER_DIR count as well
+# Programs that tests build with -cover and start with GOCOVERDIR=$NEXUS_E2E_COVER_DIR count as well
 # (go test gives its own processes a GOCOVERDIR that it does not report).
 cover-report: ## Print the coverage of the last run; fail below COVER_MIN percent
 	@cd $(CACHE)/cover && if [ -n "$$(ls programs)" ]; then go tool covdata textfmt -i programs -o programs.out; fi

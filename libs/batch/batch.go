@@ -32,6 +32,10 @@ type Batcher[T any] struct {
 	opts Options[T]
 	in   chan T
 	stop chan struct{}
+	// adding is held, shared, by every Add under way, so that the last drain
+	// comes after the last of them.
+	adding  sync.RWMutex
+	stopped bool
 }
 
 // New makes a batcher. It accepts items at once and flushes while Run runs.
@@ -43,10 +47,10 @@ func New[T any](opts Options[T]) *Batcher[T] {
 
 // Add hands over an item. It waits while too many are waiting already.
 func (b *Batcher[T]) Add(ctx context.Context, item T) error {
-	select {
-	case <-b.stop:
+	b.adding.RLock()
+	defer b.adding.RUnlock()
+	if b.stopped {
 		return ErrStopped
-	default:
 	}
 	select {
 	case b.in <- item:
@@ -69,6 +73,9 @@ func (b *Batcher[T]) Run(ctx context.Context) {
 	<-ctx.Done()
 	close(b.stop)
 	wg.Wait()
+	b.adding.Lock()
+	b.stopped = true
+	b.adding.Unlock()
 	b.drain(context.WithoutCancel(ctx))
 }
 

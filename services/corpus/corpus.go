@@ -3,7 +3,6 @@ package corpus
 import (
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -34,10 +33,7 @@ type Config struct {
 	MaxFiles     int   `env:"CORPUS_MAX_FILES" envDefault:"10000" doc:"Most files of one ingest."`
 	Parallel     int   `env:"CORPUS_PARALLEL_FILES" envDefault:"4" doc:"Files of one ingest that are worked on at once."`
 
-	WorkerConcurrency  int    `env:"CORPUS_WORKER_CONCURRENCY" envDefault:"2" doc:"Corpus jobs that one process runs at once."`
-	WorkerName         string `env:"WORKER_NAME" doc:"Name of this process's workers (default: host name, process id and a random part)."`
-	WorkerLeaseSeconds int    `env:"WORKER_LEASE_SECONDS" envDefault:"30" doc:"How long a claimed job stays a worker's without a sign of life, in seconds."`
-	WorkerGraceSeconds int    `env:"WORKER_GRACE_SECONDS" envDefault:"20" doc:"How long running jobs may take to end when the process stops, in seconds."`
+	WorkerConcurrency int `env:"CORPUS_WORKER_CONCURRENCY" envDefault:"2" doc:"Corpus jobs that one process runs at once."`
 }
 
 // Limits of the settings. A file of MaxFileBytes is held in memory as a whole,
@@ -62,8 +58,6 @@ func (c Config) Validate() error {
 		{"CORPUS_MAX_FILES", int64(c.MaxFiles), maxFiles},
 		{"CORPUS_PARALLEL_FILES", int64(c.Parallel), maxConcurrency},
 		{"CORPUS_WORKER_CONCURRENCY", int64(c.WorkerConcurrency), maxConcurrency},
-		{"WORKER_LEASE_SECONDS", int64(c.WorkerLeaseSeconds), 3600},
-		{"WORKER_GRACE_SECONDS", int64(c.WorkerGraceSeconds), 3600},
 	} {
 		if n.value < 1 || n.value > n.max {
 			errs = append(errs, fmt.Errorf("NEXUS_%s is %d: want 1 to %d", n.name, n.value, n.max))
@@ -79,6 +73,7 @@ type Deps struct {
 	DB     *pg.DB
 	Log    zerolog.Logger
 	Tracer trace.TracerProvider
+	Worker worker.Settings
 }
 
 // Service is the corpus service.
@@ -117,20 +112,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 }
 
 func newWorker(cfg Config, deps Deps, handlers map[string]worker.Handler) (*worker.Worker, error) {
-	name := cfg.WorkerName
-	if name == "" {
-		var err error
-		if name, err = worker.NewIdentity(); err != nil {
-			return nil, err
-		}
-	}
-	return worker.New(worker.Config{
-		Name:        name,
-		Queue:       contract.QueueCorpus,
-		Concurrency: cfg.WorkerConcurrency,
-		Lease:       time.Duration(cfg.WorkerLeaseSeconds) * time.Second,
-		Grace:       time.Duration(cfg.WorkerGraceSeconds) * time.Second,
-	}, worker.Deps{NC: deps.NC, JS: deps.JS, Log: deps.Log, Tracer: deps.Tracer}, handlers)
+	return worker.New(deps.Worker.Config(contract.QueueCorpus, cfg.WorkerConcurrency, 1), worker.Deps{NC: deps.NC, JS: deps.JS, Log: deps.Log, Tracer: deps.Tracer}, handlers)
 }
 
 func warnOfMissingRoot(cfg Config, log zerolog.Logger) {

@@ -17,6 +17,7 @@ import (
 	"nexus.internal/libs/config"
 	"nexus.internal/libs/contract"
 	"nexus.internal/libs/testkit"
+	"nexus.internal/libs/worker"
 	"nexus.internal/migrations"
 	"nexus.internal/services/corpus"
 )
@@ -47,7 +48,7 @@ func TestBadSettingsAreAllNamed(t *testing.T) {
 	err := corpus.Config{MaxFileBytes: 1 << 40, WorkerConcurrency: -1}.Validate()
 	for _, name := range []string{
 		"NEXUS_CORPUS_ROOT", "NEXUS_CORPUS_MAX_FILE_BYTES is 1099511627776: want 1 to 268435456", "NEXUS_CORPUS_MAX_FILES",
-		"NEXUS_CORPUS_PARALLEL_FILES", "NEXUS_CORPUS_WORKER_CONCURRENCY is -1", "NEXUS_WORKER_LEASE_SECONDS", "NEXUS_WORKER_GRACE_SECONDS",
+		"NEXUS_CORPUS_PARALLEL_FILES", "NEXUS_CORPUS_WORKER_CONCURRENCY is -1",
 	} {
 		require.ErrorContains(t, err, name)
 	}
@@ -99,9 +100,10 @@ func TestAJobIsRunAndItsWorkCanBeRead(t *testing.T) {
 		JobID: jobID, JobType: contract.JobIngestBatch, Attempt: 1, MaxAttempts: 3, TimeoutSeconds: 60, Payload: json.RawMessage(`{}`),
 	})
 	service, err := corpus.New(settings(t, map[string]string{
-		"NEXUS_CORPUS_ROOT": dir, "NEXUS_OBJECT_STORAGE_ROOT": t.TempDir(), "NEXUS_WORKER_NAME": "tester",
+		"NEXUS_CORPUS_ROOT": dir, "NEXUS_OBJECT_STORAGE_ROOT": t.TempDir(),
 	}), corpus.Deps{
-		NC: nc, JS: js, DB: testkit.OpenPostgres(t, testkit.PostgresURL(t), migrations.Role("corpus")),
+		Worker: worker.Settings{Name: "tester", LeaseSeconds: 30, GraceSeconds: 5},
+		NC:     nc, JS: js, DB: testkit.OpenPostgres(t, testkit.PostgresURL(t), migrations.Role("corpus")),
 		Log: zerolog.Nop(), Tracer: noop.NewTracerProvider(),
 	})
 	require.NoError(t, err)
@@ -136,7 +138,8 @@ func TestAMissingCorpusRootIsAWarningAtStart(t *testing.T) {
 	service, err := corpus.New(settings(t, map[string]string{
 		"NEXUS_CORPUS_ROOT": filepath.Join(t.TempDir(), "absent"), "NEXUS_OBJECT_STORAGE_ROOT": t.TempDir(),
 	}), corpus.Deps{
-		NC: nc, JS: testkit.JetStream(t, nc), DB: testkit.OpenPostgres(t, testkit.PostgresURL(t), migrations.Role("corpus")),
+		Worker: worker.Settings{Name: "tester", LeaseSeconds: 30, GraceSeconds: 5},
+		NC:     nc, JS: testkit.JetStream(t, nc), DB: testkit.OpenPostgres(t, testkit.PostgresURL(t), migrations.Role("corpus")),
 		Log: zerolog.New(&log), Tracer: noop.NewTracerProvider(),
 	})
 	require.NoError(t, err)

@@ -59,6 +59,7 @@ func TestSession(t *testing.T) {
 			t.Run("Analysis", func(t *testing.T) { analysis(t, p) })
 			t.Run("BothDoors", func(t *testing.T) { bothDoors(t, p) })
 			t.Run("NATSDoorRights", func(t *testing.T) { natsDoorRights(t, p) })
+			t.Run("HostileMessages", func(t *testing.T) { hostileMessages(t, p) })
 			t.Run("AuditTrail", func(t *testing.T) { auditTrail(t, p) })
 		})
 	}
@@ -269,6 +270,59 @@ func natsDoorRights(t *testing.T, p platform) {
 		require.NoError(t, err)
 		require.ErrorIs(t, testkit.Receive(t, denied), nats.ErrPermissionViolation, subject)
 	}
+}
+
+// A message that looks like a word of the broker blocks nobody behind it.
+func hostileMessages(t *testing.T, p platform) {
+	_, js := natsClient(t, p, "dev-operator", operatorKey)
+	for _, status := range []string{"100", "404", "408", "409", "503"} {
+		msg := nats.NewMsg("nexus.submit.dev-operator.integrity_audit")
+		msg.Header.Set("Status", status)
+		msg.Header.Set("Description", "Consumer Deleted")
+		_, err := js.PublishMsg(t.Context(), msg)
+		require.NoError(t, err)
+	}
+	for header, value := range map[string]string{
+		"Nats-Rollup": "all", "Nats-TTL": "1s", "Nats-Schedule": "@every 1s", "Nats-Incr": "1", "Nats-Batch-Id": "x",
+	} {
+		msg := nats.NewMsg("nexus.submit.dev-operator.integrity_audit")
+		msg.Header.Set(header, value)
+		_, err := js.PublishMsg(t.Context(), msg)
+		require.Error(t, err, header)
+	}
+	id, refusal := natsDoor(t, p)(t, "integrity_audit", map[string]any{})
+	require.Empty(t, refusal)
+	client{t, p.http, operatorKey}.finished(id)
+}
+
+// Who did it is proven, not claimed: nothing in a request names the actor, and
+// at the NATS door the server refuses every subject but one's own.
+func TestGuaranteeActorIsProvenAtBothDoors(t *testing.T) {
+	t.Parallel()
+	p := oneProcess(t)
+	natsDoorRights(t, p)
+	db := testkit.OpenPostgres(t, p.database, "")
+	id, _ := client{t, p.http, operatorKey}.submit(map[string]any{"job_type": "integrity_audit"})
+	require.Equal(t, "dev-operator", client{t, p.http, viewerKey}.get("/api/v1/jobs/" + id)["created_by"])
+	id, refusal := natsDoor(t, p)(t, "integrity_audit", map[string]any{})
+	require.Empty(t, refusal)
+	require.Equal(t, "dev-operator", client{t, p.http, viewerKey}.get("/api/v1/jobs/" + id)["created_by"])
+
+	// Reply subjects are not checked by the server: its receipt must not become
+	// a job of somebody else.
+	nc, _ := natsClient(t, p, "dev-operator", operatorKey)
+	require.NoError(t, nc.PublishRequest("nexus.submit.dev-operator.integrity_audit", "nexus.submit.dev-admin.integrity_audit", []byte(`{}`)))
+	require.NoError(t, nc.Flush())
+	testkit.Eventually(t, func() bool {
+		var mine int
+		err := db.Pool.QueryRow(t.Context(), `SELECT count(*) FROM jobs.jobs WHERE created_by = 'dev-operator'`).Scan(&mine)
+		return err == nil && mine == 3
+	}, "the job itself was not recorded")
+	var others int
+	require.NoError(t, db.Pool.QueryRow(t.Context(), `SELECT count(*) FROM jobs.jobs WHERE created_by <> 'dev-operator'`).Scan(&others))
+	require.Zero(t, others)
+	require.NoError(t, db.Pool.QueryRow(t.Context(), `SELECT count(*) FROM audit.audit_logs WHERE actor = 'dev-admin'`).Scan(&others))
+	require.Zero(t, others, "nothing may be charged to the victim")
 }
 
 func auditTrail(t *testing.T, p platform) {

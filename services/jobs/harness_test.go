@@ -37,7 +37,7 @@ type harness struct {
 }
 
 func config() jobs.Config {
-	return jobs.Config{LeaseSeconds: int(testkit.Lease.Seconds()), PollSeconds: 0.1, BenchJobs: false, BenchWorkers: 1}
+	return jobs.Config{PollSeconds: 0.1, BenchJobs: false, BenchWorkers: 1}
 }
 
 // start starts a jobs service; stop drains it.
@@ -82,7 +82,8 @@ func (h *harness) service(cfg jobs.Config) (stop func()) {
 	nc := testkit.Connect(h.t, h.server)
 	s, err := jobs.New(cfg, jobs.Deps{
 		NC: nc, JS: testkit.JetStream(h.t, nc), DB: testkit.OpenPostgres(h.t, h.url, migrations.Role("jobs")),
-		Log: zerolog.Nop(), Tracer: noop.NewTracerProvider(), Now: time.Now, WorkerName: "sweeper-" + uuid.NewString()[:8],
+		Log: zerolog.Nop(), Tracer: noop.NewTracerProvider(), Now: time.Now,
+		Worker: worker.Settings{Name: "sweeper-" + uuid.NewString()[:8], LeaseSeconds: int(testkit.Lease.Seconds()), GraceSeconds: 5},
 	})
 	require.NoError(h.t, err)
 	return testkit.Start(h.t, s.Components()...)

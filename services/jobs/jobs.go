@@ -32,23 +32,19 @@ import (
 
 // Config are the settings of the service.
 type Config struct {
-	LeaseSeconds int     `env:"WORKER_LEASE_SECONDS" envDefault:"30" doc:"How long a worker may stay silent before its job is given to another, in seconds."`
 	PollSeconds  float64 `env:"WORKER_POLL_SECONDS" envDefault:"1.0" doc:"How often the sweeper and the dispatcher look for what no signal announces, in seconds; at least 0.1."`
 	BenchJobs    bool    `env:"BENCH_JOBS_ENABLED" envDefault:"false" doc:"Accept and run noop jobs, which the load programs use."`
-	BenchWorkers int     `env:"BENCH_WORKERS" envDefault:"100" doc:"How many noop jobs run at once."`
+	BenchWorkers int     `env:"BENCH_WORKERS" envDefault:"100" doc:"How many noop jobs run at once; 0 runs none."`
 }
 
 // Validate implements config.Validator.
 func (c Config) Validate() error {
 	var errs []error
-	if c.LeaseSeconds < 1 || c.LeaseSeconds > 3600 {
-		errs = append(errs, fmt.Errorf("NEXUS_WORKER_LEASE_SECONDS is %d: want 1 to 3600", c.LeaseSeconds))
-	}
 	if c.PollSeconds < 0.1 || c.PollSeconds > 60 {
 		errs = append(errs, fmt.Errorf("NEXUS_WORKER_POLL_SECONDS is %g: want 0.1 to 60", c.PollSeconds))
 	}
-	if c.BenchWorkers < 1 || c.BenchWorkers > 10_000 {
-		errs = append(errs, fmt.Errorf("NEXUS_BENCH_WORKERS is %d: want 1 to 10000", c.BenchWorkers))
+	if c.BenchWorkers < 0 || c.BenchWorkers > 10_000 {
+		errs = append(errs, fmt.Errorf("NEXUS_BENCH_WORKERS is %d: want 0 to 10000", c.BenchWorkers))
 	}
 	return errors.Join(errs...)
 }
@@ -61,9 +57,9 @@ type Deps struct {
 	Log    zerolog.Logger
 	Tracer trace.TracerProvider
 	Now    func() time.Time
-	// WorkerName is the identity under which this process recovers and runs
-	// jobs.
-	WorkerName string
+	// Worker has the lease of all workers, and the identity under which this
+	// process recovers and runs jobs.
+	Worker worker.Settings
 }
 
 // Service is the jobs service.
@@ -80,8 +76,8 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	box := outbox.New(deps.DB, "jobs", pub, deps.Log)
 	st := store.New(deps.DB, box, deps.Now)
 	types := catalog.New(st, deps.Log)
-	sched := schedule.New(st, deps.JS, types, time.Duration(cfg.PollSeconds*float64(time.Second)), deps.WorkerName, deps.Log)
-	life := lifecycle.New(st, types, time.Duration(cfg.LeaseSeconds)*time.Second, deps.Log, deps.Tracer, sched.Wake)
+	sched := schedule.New(st, deps.JS, types, time.Duration(cfg.PollSeconds*float64(time.Second)), deps.Worker.Name, deps.Log)
+	life := lifecycle.New(st, types, deps.Worker.Lease(), deps.Log, deps.Tracer, sched.Wake)
 	s := &Service{cfg: cfg, deps: deps, store: st}
 
 	rpc := bus.NewRPC(deps.NC, deps.Log, deps.Tracer, "jobs")
@@ -96,7 +92,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 
 	recorder := record.New(deps.NC, deps.JS, st, types, pub, deps.Log, deps.Tracer)
 	s.components = []run.Component{run.Func("bench job types", s.switchBench), box, types, life, rpc, sched, recorder}
-	if cfg.BenchJobs {
+	if cfg.BenchJobs && cfg.BenchWorkers > 0 {
 		w, err := s.benchWorker()
 		if err != nil {
 			return nil, err
@@ -124,10 +120,8 @@ func (s *Service) switchBench(ctx context.Context, ready func()) error {
 }
 
 func (s *Service) benchWorker() (*worker.Worker, error) {
-	return worker.New(worker.Config{
-		Name: s.deps.WorkerName, Queue: contract.QueueBench, Concurrency: s.cfg.BenchWorkers, RunsPerMessage: contract.MaxRunsPerMessage,
-		Lease: time.Duration(s.cfg.LeaseSeconds) * time.Second, Grace: 5 * time.Second,
-	}, worker.Deps{NC: s.deps.NC, JS: s.deps.JS, Log: s.deps.Log, Tracer: s.deps.Tracer}, map[string]worker.Handler{contract.JobNoop: noop})
+	return worker.New(s.deps.Worker.Config(contract.QueueBench, s.cfg.BenchWorkers, contract.MaxRunsPerMessage),
+		worker.Deps{NC: s.deps.NC, JS: s.deps.JS, Log: s.deps.Log, Tracer: s.deps.Tracer}, map[string]worker.Handler{contract.JobNoop: noop})
 }
 
 // noop does nothing, so that the load programs measure the platform alone.

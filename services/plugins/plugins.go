@@ -31,10 +31,7 @@ type Config struct {
 	MaxAbandoned int           `env:"PLUGIN_MAX_ABANDONED" envDefault:"4" doc:"Calls of one plugin that may be given up on without having returned, before it is called no more."`
 	MaxTextBytes int64         `env:"PLUGIN_MAX_TEXT_BYTES" envDefault:"16777216" doc:"Longest text that is analysed, in bytes. An analysis takes about twenty times as much memory."`
 
-	WorkerConcurrency  int    `env:"PLUGIN_WORKER_CONCURRENCY" envDefault:"2" doc:"Analyze jobs that one process runs at once."`
-	WorkerName         string `env:"WORKER_NAME" doc:"Name of this process's workers (default: host name, process id and a random part)."`
-	WorkerLeaseSeconds int    `env:"WORKER_LEASE_SECONDS" envDefault:"30" doc:"How long a claimed job stays a worker's without a sign of life, in seconds."`
-	WorkerGraceSeconds int    `env:"WORKER_GRACE_SECONDS" envDefault:"20" doc:"How long running jobs may take to end when the process stops, in seconds."`
+	WorkerConcurrency int `env:"PLUGIN_WORKER_CONCURRENCY" envDefault:"2" doc:"Analyze jobs that one process runs at once."`
 }
 
 // Limits of the settings. A text is held in memory as a whole, with everything
@@ -44,7 +41,6 @@ const (
 	maxAbandoned   = 1000
 	maxTextBytes   = 256 << 20
 	maxConcurrency = 64
-	maxSeconds     = 3600
 )
 
 // Validate implements config.Validator.
@@ -61,8 +57,6 @@ func (c Config) Validate() error {
 		{"PLUGIN_MAX_ABANDONED", int64(c.MaxAbandoned), 1, maxAbandoned},
 		{"PLUGIN_MAX_TEXT_BYTES", c.MaxTextBytes, 1, maxTextBytes},
 		{"PLUGIN_WORKER_CONCURRENCY", int64(c.WorkerConcurrency), 1, maxConcurrency},
-		{"WORKER_LEASE_SECONDS", int64(c.WorkerLeaseSeconds), 1, maxSeconds},
-		{"WORKER_GRACE_SECONDS", int64(c.WorkerGraceSeconds), 1, maxSeconds},
 	} {
 		if n.value < n.min || n.value > n.max {
 			errs = append(errs, fmt.Errorf("NEXUS_%s is %d: want %d to %d", n.name, n.value, n.min, n.max))
@@ -78,6 +72,7 @@ type Deps struct {
 	DB     *pg.DB
 	Log    zerolog.Logger
 	Tracer trace.TracerProvider
+	Worker worker.Settings
 }
 
 // Service is the plugin runner.
@@ -115,19 +110,8 @@ func newRegistry(cfg Config, tracer trace.TracerProvider) (*plugin.Registry, err
 }
 
 func newWorker(cfg Config, deps Deps, handler *analyze.Handler) (*worker.Worker, error) {
-	name := cfg.WorkerName
-	if name == "" {
-		var err error
-		if name, err = worker.NewIdentity(); err != nil {
-			return nil, err
-		}
-	}
 	w, err := worker.New(
-		worker.Config{
-			Name: name, Queue: contract.QueuePlugins, Concurrency: cfg.WorkerConcurrency,
-			Lease: time.Duration(cfg.WorkerLeaseSeconds) * time.Second,
-			Grace: time.Duration(cfg.WorkerGraceSeconds) * time.Second,
-		},
+		deps.Worker.Config(contract.QueuePlugins, cfg.WorkerConcurrency, 1),
 		worker.Deps{NC: deps.NC, JS: deps.JS, Log: deps.Log, Tracer: deps.Tracer},
 		map[string]worker.Handler{contract.JobAnalyze: handler.Handle},
 	)

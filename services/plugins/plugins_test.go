@@ -19,6 +19,7 @@ import (
 	"nexus.internal/libs/fault"
 	"nexus.internal/libs/run"
 	"nexus.internal/libs/testkit"
+	"nexus.internal/libs/worker"
 	"nexus.internal/migrations"
 	"nexus.internal/services/plugins"
 	"nexus.internal/services/plugins/internal/fakecorpus"
@@ -35,7 +36,7 @@ func TestDefaults(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, plugins.Config{
 		CallTimeout: 10 * time.Second, OutputLimit: 256 << 10, MaxAbandoned: 4, MaxTextBytes: 16 << 20,
-		WorkerConcurrency: 2, WorkerLeaseSeconds: 30, WorkerGraceSeconds: 20,
+		WorkerConcurrency: 2,
 	}, defaults(t, nil))
 	require.True(t, defaults(t, map[string]string{"NEXUS_PLUGIN_ML_ENABLED": "true"}).MLEnabled)
 }
@@ -45,12 +46,11 @@ func TestBadSettingsAreAllNamed(t *testing.T) {
 	var cfg plugins.Config
 	err := config.Load(&cfg, map[string]string{
 		"NEXUS_PLUGIN_CALL_TIMEOUT": "0s", "NEXUS_PLUGIN_OUTPUT_LIMIT": "1", "NEXUS_PLUGIN_MAX_ABANDONED": "0",
-		"NEXUS_PLUGIN_MAX_TEXT_BYTES": "0", "NEXUS_PLUGIN_WORKER_CONCURRENCY": "0", "NEXUS_WORKER_LEASE_SECONDS": "0",
-		"NEXUS_WORKER_GRACE_SECONDS": "0",
+		"NEXUS_PLUGIN_MAX_TEXT_BYTES": "0", "NEXUS_PLUGIN_WORKER_CONCURRENCY": "0",
 	})
 	for _, name := range []string{
 		"PLUGIN_CALL_TIMEOUT", "PLUGIN_OUTPUT_LIMIT", "PLUGIN_MAX_ABANDONED", "PLUGIN_MAX_TEXT_BYTES",
-		"PLUGIN_WORKER_CONCURRENCY", "WORKER_LEASE_SECONDS", "WORKER_GRACE_SECONDS",
+		"PLUGIN_WORKER_CONCURRENCY",
 	} {
 		require.ErrorContains(t, err, "NEXUS_"+name)
 	}
@@ -111,7 +111,7 @@ func TestAnalyzeJob(t *testing.T) {
 	db := testkit.OpenPostgres(t, testkit.PostgresURL(t), migrations.Role("plugins"))
 	service, err := plugins.New(
 		defaults(t, map[string]string{"NEXUS_PLUGIN_ML_ENABLED": "true"}),
-		plugins.Deps{NC: nc, JS: js, DB: db, Log: zerolog.Nop(), Tracer: noop.NewTracerProvider()},
+		plugins.Deps{NC: nc, JS: js, DB: db, Log: zerolog.Nop(), Tracer: noop.NewTracerProvider(), Worker: worker.Settings{Name: "tester", LeaseSeconds: 30, GraceSeconds: 5}},
 	)
 	require.NoError(t, err)
 	testkit.Start(t, append([]run.Component{j.component(nc)}, service.Components()...)...)
@@ -150,8 +150,8 @@ func TestAnalyzeJob(t *testing.T) {
 
 func TestComponentsInOrder(t *testing.T) {
 	t.Parallel()
-	cfg := defaults(t, map[string]string{"NEXUS_WORKER_NAME": "worker-1"})
-	service, err := plugins.New(cfg, plugins.Deps{Log: zerolog.Nop(), Tracer: noop.NewTracerProvider()})
+	cfg := defaults(t, nil)
+	service, err := plugins.New(cfg, plugins.Deps{Log: zerolog.Nop(), Tracer: noop.NewTracerProvider(), Worker: worker.Settings{Name: "tester", LeaseSeconds: 30, GraceSeconds: 5}})
 	require.NoError(t, err)
 	names := []string{}
 	for _, c := range service.Components() {

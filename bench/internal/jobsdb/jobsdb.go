@@ -2,7 +2,6 @@ package jobsdb
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -99,28 +98,17 @@ func (db *DB) Unpublished(ctx context.Context) (int64, error) {
 	return one[int64](ctx, db, "count the outbox", `SELECT count(*) FROM jobs.outbox`)
 }
 
+// Lost is how many jobs did not come to their end: recorded ones that did not
+// succeed, and confirmed ones that are not recorded.
+func (t Tally) Lost(confirmed int64) int64 { return t.Jobs - t.Succeeded + max(0, confirmed-t.Jobs) }
+
+// Twice is how many attempts there were beyond one for each job that succeeded.
+func (t Tally) Twice() int64 { return max(0, t.Attempts-t.Succeeded) }
+
 func one[T any](ctx context.Context, db *DB, what, query string, args ...any) (T, error) {
 	var v T
 	if err := db.Pool.QueryRow(ctx, query, args...).Scan(&v); err != nil {
 		return v, fmt.Errorf("%s: %w", what, err)
 	}
 	return v, nil
-}
-
-// Lost is how many of the committed jobs did not succeed, Twice how many
-// attempts there were beyond one for each that did.
-func (t Tally) Lost(committed int64) int64 { return committed - t.Succeeded }
-
-// Twice is how often a job was run that had run before.
-func (t Tally) Twice() int64 { return max(0, t.Attempts-t.Succeeded) }
-
-// ErrShort says that fewer jobs are recorded than were confirmed.
-var ErrShort = errors.New("fewer jobs are recorded than were confirmed")
-
-// Check compares the jobs recorded with those confirmed.
-func (t Tally) Check(committed int64) error {
-	if t.Jobs < committed {
-		return fmt.Errorf("%w: %d of %d", ErrShort, t.Jobs, committed)
-	}
-	return nil
 }

@@ -83,6 +83,33 @@ func TestTimedEndsWithTheFirstError(t *testing.T) {
 	require.ErrorIs(t, err, broken)
 }
 
+func TestEachRunsEveryOne(t *testing.T) {
+	t.Parallel()
+	var times [100]atomic.Int64
+	require.NoError(t, pace.Each(t.Context(), 7, len(times), func(_ context.Context, i int) error {
+		times[i].Add(1)
+		return nil
+	}))
+	for i := range times {
+		require.Equal(t, int64(1), times[i].Load(), i)
+	}
+}
+
+func TestEachEndsWithTheFirstError(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("broken")
+	ran := 0
+	err := pace.Each(t.Context(), 1, 100, func(_ context.Context, i int) error {
+		ran++
+		if i == 2 {
+			return broken
+		}
+		return nil
+	})
+	require.ErrorIs(t, err, broken)
+	require.Equal(t, 3, ran)
+}
+
 func TestNoTimeMeansNoRate(t *testing.T) {
 	t.Parallel()
 	require.Zero(t, pace.Result{N: 3}.PerSecond())

@@ -51,6 +51,26 @@ func Timed(ctx context.Context, goroutines int, length time.Duration, op func(ct
 	return Result{N: n.Load(), Took: time.Since(start)}, context.Cause(ctx)
 }
 
+// Each runs op for every i below n, in goroutines, and returns the first error,
+// which ends the rest.
+func Each(ctx context.Context, goroutines, n int, op func(ctx context.Context, i int) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var next atomic.Int64
+	var running sync.WaitGroup
+	for range goroutines {
+		running.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n && ctx.Err() == nil; i = int(next.Add(1)) - 1 {
+				if err := op(ctx, i); err != nil {
+					cancel(err)
+				}
+			}
+		})
+	}
+	running.Wait()
+	return context.Cause(ctx)
+}
+
 // Pause waits, or returns early with the cause when ctx ends.
 func Pause(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)

@@ -13,6 +13,7 @@ import (
 
 	"nexus.internal/libs/config"
 	"nexus.internal/libs/pg"
+	"nexus.internal/libs/worker"
 	"nexus.internal/services/audit"
 	"nexus.internal/services/auth"
 	"nexus.internal/services/corpus"
@@ -46,9 +47,9 @@ type Config struct {
 	LogLevel      string     `env:"LOG_LEVEL" envDefault:"info" doc:"trace, debug, info, warn or error."`
 	OTLPEndpoint  string     `env:"OTLP_ENDPOINT" doc:"Where traces are sent, OTLP over HTTP, for example http://127.0.0.1:4318. Empty: no traces."`
 	ShutdownGrace int        `env:"SHUTDOWN_GRACE_SECONDS" envDefault:"30" doc:"How long each part may take to drain when the process stops, in seconds."`
-	WorkerName    string     `env:"WORKER_NAME" doc:"The identity of this process as a worker. Default: host name, process id and a random part."`
 
 	DB      pg.Config
+	Worker  worker.Settings
 	Auth    auth.Config
 	Jobs    jobs.Config
 	Corpus  corpus.Config
@@ -100,7 +101,7 @@ func (c *Config) Validate() error {
 	default:
 		errs = append(errs, fmt.Errorf("NEXUS_LOG_LEVEL is %q: want trace, debug, info, warn or error", c.LogLevel))
 	}
-	for _, part := range []config.Validator{c.DB, c.Auth, c.Jobs, c.Corpus, c.Plugins, c.Audit, c.Gateway} {
+	for _, part := range []config.Validator{c.DB, c.Worker, c.Auth, c.Jobs, c.Corpus, c.Plugins, c.Audit, c.Gateway} {
 		errs = append(errs, part.Validate())
 	}
 	return errors.Join(errs...)

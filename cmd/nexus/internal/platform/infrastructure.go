@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
@@ -166,8 +165,7 @@ func (in *infrastructure) create(ctx context.Context, schemas []string) error {
 	if err != nil {
 		return err
 	}
-	lease := time.Duration(in.cfg.Jobs.LeaseSeconds) * time.Second
-	return bus.Provision(ctx, js, contract.Streams(), contract.Consumers(lease))
+	return bus.Provision(ctx, js, contract.Streams(), contract.Consumers(in.cfg.Worker.Lease()))
 }
 
 func (in *infrastructure) check(ctx context.Context, schemas []string) error {

@@ -43,11 +43,11 @@ type Running struct {
 }
 
 type process struct {
-	opts       Options
-	infra      *infrastructure
-	workerName string
-	listener   net.Listener
-	open       []*base
+	opts     Options
+	infra    *infrastructure
+	worker   worker.Settings
+	listener net.Listener
+	open     []*base
 }
 
 // stopServersWithin bounds the stop of the private servers.
@@ -60,9 +60,9 @@ func Run(ctx context.Context, opts Options) (err error) {
 	if err != nil {
 		return err
 	}
-	p := &process{opts: opts, workerName: opts.Config.WorkerName}
-	if p.workerName == "" {
-		if p.workerName, err = worker.NewIdentity(); err != nil {
+	p := &process{opts: opts, worker: opts.Config.Worker}
+	if p.worker.Name == "" {
+		if p.worker.Name, err = worker.NewIdentity(); err != nil {
 			return err
 		}
 	}

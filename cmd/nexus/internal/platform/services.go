@@ -118,11 +118,11 @@ func (p *process) components(name string, b *base) ([]run.Component, error) {
 	case "audit":
 		s, err = audit.New(cfg.Audit, audit.Deps{NC: b.nc, JS: b.js, DB: b.db, Log: b.log, Tracer: b.tracer})
 	case "jobs":
-		s, err = jobs.New(cfg.Jobs, jobs.Deps{NC: b.nc, JS: b.js, DB: b.db, Log: b.log, Tracer: b.tracer, Now: time.Now, WorkerName: p.workerName})
+		s, err = jobs.New(cfg.Jobs, jobs.Deps{NC: b.nc, JS: b.js, DB: b.db, Log: b.log, Tracer: b.tracer, Now: time.Now, Worker: p.worker})
 	case "corpus":
-		s, err = corpus.New(cfg.Corpus, corpus.Deps{NC: b.nc, JS: b.js, DB: b.db, Log: b.log, Tracer: b.tracer})
+		s, err = corpus.New(cfg.Corpus, corpus.Deps{NC: b.nc, JS: b.js, DB: b.db, Log: b.log, Tracer: b.tracer, Worker: p.worker})
 	case "plugins":
-		s, err = plugins.New(cfg.Plugins, plugins.Deps{NC: b.nc, JS: b.js, DB: b.db, Log: b.log, Tracer: b.tracer})
+		s, err = plugins.New(cfg.Plugins, plugins.Deps{NC: b.nc, JS: b.js, DB: b.db, Log: b.log, Tracer: b.tracer, Worker: p.worker})
 	case "gateway":
 		if p.listener, err = net.Listen("tcp", cfg.Gateway.HTTPAddr); err != nil {
 			return nil, fmt.Errorf("listen for HTTP: %w; choose another address with NEXUS_HTTP_ADDR", err)

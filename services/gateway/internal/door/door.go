@@ -8,10 +8,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
 
+	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -19,6 +21,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"nexus.internal/libs/bus"
+	wmjs "nexus.internal/libs/bus/watermill"
 	"nexus.internal/libs/contract"
 	"nexus.internal/libs/fault"
 	"nexus.internal/libs/telemetry"
@@ -30,8 +33,9 @@ const (
 	inFlight = 256
 	// handleWithin bounds the handling of one message.
 	handleWithin = 15 * time.Second
-	// nakDelay is when a message comes again that could not be handled now.
-	nakDelay = 2 * time.Second
+	// A message that could not be handled now comes again after firstRetry,
+	// later after lastRetry.
+	firstRetry, lastRetry = time.Second, 10 * time.Second
 	// maxRequestID is the longest request id taken from a client, in bytes.
 	maxRequestID = 128
 )
@@ -62,18 +66,24 @@ func (d *Door) Name() string { return "nats door" }
 
 // Run implements run.Component.
 func (d *Door) Run(ctx context.Context, ready func()) error {
-	slots := make(chan struct{}, inFlight)
-	var handling sync.WaitGroup
-	base := context.WithoutCancel(ctx)
-	err := bus.Consume(ctx, d.js, d.log, contract.StreamSubmit, contract.ConsumerDoor, inFlight, ready, func(msg jetstream.Msg) {
-		slots <- struct{}{}
-		handling.Go(func() {
-			defer func() { <-slots }()
-			d.handle(base, msg)
-		})
+	sub, err := wmjs.NewSubscriber(d.js, d.log, wmjs.SubscriberConfig{
+		// The run lease shapes only consumers that are not read here.
+		Resolve: wmjs.Durables(contract.Consumers(0)), InFlight: inFlight, RetryDelay: wmjs.Backoff(firstRetry, lastRetry), Grace: handleWithin,
 	})
+	if err != nil {
+		return fmt.Errorf("read the NATS door: %w", err)
+	}
+	messages, err := sub.Subscribe(ctx, contract.ConsumerDoor)
+	if err != nil {
+		return errors.Join(fmt.Errorf("read the NATS door: %w", err), sub.Close())
+	}
+	ready()
+	var handling sync.WaitGroup
+	for msg := range messages {
+		handling.Go(func() { d.handle(msg) })
+	}
 	handling.Wait()
-	return err
+	return sub.Close()
 }
 
 // request is the body of a message: that of a REST submit, without
@@ -87,37 +97,37 @@ type request struct {
 
 // handle has the job of one message recorded and settles the message: done,
 // refused for good, or to come again.
-func (d *Door) handle(ctx context.Context, msg jetstream.Msg) {
-	ctx, cancel := context.WithTimeout(ctx, handleWithin)
+func (d *Door) handle(msg *message.Message) {
+	ctx, cancel := context.WithTimeout(msg.Context(), handleWithin)
 	defer cancel()
-	ctx, span := d.tracer.Start(telemetry.FromHeader(ctx, msg.Headers()), "NATS submit", trace.WithSpanKind(trace.SpanKindConsumer))
+	ctx, span := d.tracer.Start(ctx, "NATS submit", trace.WithSpanKind(trace.SpanKindConsumer))
 	defer span.End()
-	err := d.submit(ctx, msg)
+	from, ok := wmjs.DeliveryOf(ctx)
+	if !ok {
+		d.log.Error().Msg("a message without a delivery cannot be handled")
+		msg.Nack()
+		return
+	}
+	err := d.submit(ctx, from, msg.Payload)
 	kind := fault.KindOf(err)
 	switch {
 	case err == nil:
 	case kind == fault.Unavailable || kind == fault.Internal || kind == fault.RateLimited:
-		d.log.Warn().Err(err).Str(telemetry.FieldSubject, msg.Subject()).Msg("a message could not be submitted now; it will come again")
-		d.settle(msg.NakWithDelay(nakDelay))
+		d.log.Warn().Err(err).Str(telemetry.FieldSubject, from.Subject).Msg("a message could not be submitted now; it will come again")
+		msg.Nack()
 		return
 	default:
-		if err := d.refuse(ctx, msg, fault.Public(err)); err != nil {
+		if err := d.refuse(ctx, from, msg.Payload, fault.Public(err)); err != nil {
 			d.log.Error().Err(err).Msg("a refused message could not be kept; it will come again")
-			d.settle(msg.NakWithDelay(nakDelay))
+			msg.Nack()
 			return
 		}
 	}
-	d.settle(msg.Ack())
+	msg.Ack()
 }
 
-func (d *Door) settle(err error) {
-	if err != nil {
-		d.log.Warn().Err(err).Msg("a message could not be settled; it will come again and find its job recorded")
-	}
-}
-
-func (d *Door) submit(ctx context.Context, msg jetstream.Msg) error {
-	owner, jobType, err := contract.ParseSubmitSubject(msg.Subject())
+func (d *Door) submit(ctx context.Context, from wmjs.Delivery, body []byte) error {
+	owner, jobType, err := contract.ParseSubmitSubject(from.Subject)
 	if err != nil {
 		return fault.Unprocessablef("%s", err)
 	}
@@ -125,21 +135,19 @@ func (d *Door) submit(ctx context.Context, msg jetstream.Msg) error {
 	if err != nil {
 		return err
 	}
-	req, err := decode(msg.Data(), jobType)
+	req, err := decode(body, jobType)
 	if err != nil {
 		return err
 	}
 	sub, err := d.admission.Admit(ctx, caller, admission.Ask{
 		JobType: jobType, Payload: req.Payload, ExecutionMode: contract.ModeAsync, IdempotencyKey: req.IdempotencyKey,
-		MaxAttempts: req.MaxAttempts, RequestID: requestID(msg.Headers()),
+		MaxAttempts: req.MaxAttempts, RequestID: requestID(from.Header),
 	})
 	if err != nil {
 		return err
 	}
 	if req.IdempotencyKey == "" {
-		if sub.JobID, err = idOf(msg); err != nil {
-			return err
-		}
+		sub.JobID = idOf(from)
 	}
 	_, err = d.submitter.Submit(ctx, sub)
 	return err
@@ -163,13 +171,14 @@ func decode(data []byte, jobType string) (request, error) {
 
 // idOf is the id of the job of a message without an idempotency key: the same
 // each time the message is delivered, and of no other message.
-func idOf(msg jetstream.Msg) (string, error) {
-	meta, err := msg.Metadata()
-	if err != nil {
-		return "", fmt.Errorf("read the metadata of a message: %w", err)
-	}
-	name := fmt.Sprintf("nexus:door:%s:%d:%d", meta.Stream, meta.Sequence.Stream, meta.Timestamp.UnixNano())
-	return uuid.NewSHA1(uuid.NameSpaceURL, []byte(name)).String(), nil
+func idOf(from wmjs.Delivery) string {
+	return uuid.NewSHA1(uuid.NameSpaceURL, []byte("nexus:door:"+placeOf(from))).String()
+}
+
+// placeOf names a message for ever: a stream that was made anew counts from one
+// again, but not at the same time.
+func placeOf(from wmjs.Delivery) string {
+	return fmt.Sprintf("%s.%d.%d", from.Stream, from.Sequence, from.Stored.UnixNano())
 }
 
 func requestID(h nats.Header) string {
@@ -187,47 +196,39 @@ func requestID(h nats.Header) string {
 
 // refuse keeps a message that will never become a job as a dead letter, and
 // tells its sender, who has only the broker's receipt.
-func (d *Door) refuse(ctx context.Context, msg jetstream.Msg, why *fault.Error) error {
-	meta, err := msg.Metadata()
-	if err != nil {
-		return fmt.Errorf("read the metadata of a message: %w", err)
-	}
-	owner, jobType, err := contract.ParseSubmitSubject(msg.Subject())
+func (d *Door) refuse(ctx context.Context, from wmjs.Delivery, body []byte, why *fault.Error) error {
+	owner, jobType, err := contract.ParseSubmitSubject(from.Subject)
 	if err != nil {
 		owner, jobType = "unknown", "unknown"
 	}
-	if err := d.bury(ctx, msg, meta, why); err != nil {
+	if err := d.bury(ctx, from, body, why); err != nil {
 		return err
 	}
-	data, err := json.Marshal(contract.Rejection{Owner: owner, JobType: jobType, Sequence: meta.Sequence.Stream, Code: why.Code, Detail: why.Detail})
+	data, err := json.Marshal(contract.Rejection{Owner: owner, JobType: jobType, Sequence: from.Sequence, Code: why.Code, Detail: why.Detail})
 	if err != nil {
 		return fmt.Errorf("encode a rejection: %w", err)
 	}
-	kind, id, parent := contract.EventType(contract.AreaSubmit, contract.WhatRejected), deadID(meta)+".rejected", telemetry.TraceParent(ctx)
+	kind, id, parent := contract.EventType(contract.AreaSubmit, contract.WhatRejected), placeOf(from)+".rejected", telemetry.TraceParent(ctx)
 	subject, err := contract.EventSubject(contract.AreaSubmit, contract.WhatRejected, owner)
 	if err != nil {
 		return fmt.Errorf("name a rejection: %w", err)
 	}
-	body, err := contract.EncodeEvents([]contract.Event{{
-		ID: id, Type: kind, Time: d.now().UTC(), Source: "nexus.gateway", Actor: owner, RequestID: requestID(msg.Headers()), TraceParent: parent, Data: data,
+	pack, err := contract.EncodeEvents([]contract.Event{{
+		ID: id, Type: kind, Time: d.now().UTC(), Source: "nexus.gateway", Actor: owner, RequestID: requestID(from.Header), TraceParent: parent, Data: data,
 	}})
 	if err != nil {
 		return err
 	}
-	return d.pub.Publish(ctx, bus.Message{Subject: subject, ID: id, Type: kind, TraceParent: parent, Body: body})
+	return d.pub.Publish(ctx, bus.Message{Subject: subject, ID: id, Type: kind, TraceParent: parent, Body: pack})
 }
 
-func deadID(meta *jetstream.MsgMetadata) string {
-	return fmt.Sprintf("%s.%d.%d", meta.Stream, meta.Sequence.Stream, meta.Timestamp.UnixNano())
-}
-
-func (d *Door) bury(ctx context.Context, msg jetstream.Msg, meta *jetstream.MsgMetadata, why *fault.Error) error {
+func (d *Door) bury(ctx context.Context, from wmjs.Delivery, body []byte, why *fault.Error) error {
 	subject, err := contract.DeadSubject("gateway", "refused")
 	if err != nil {
 		return fmt.Errorf("name a dead letter: %w", err)
 	}
-	future, err := d.pub.Send(bus.Message{Subject: subject, ID: deadID(meta), Type: "nexus.dead.v1", Body: msg.Data()},
-		nats.Header{contract.HeaderReason: {why.Code + ": " + why.Detail}, contract.HeaderOrigin: {msg.Subject()}})
+	future, err := d.pub.Send(bus.Message{Subject: subject, ID: placeOf(from), Type: "nexus.dead.v1", Body: body},
+		nats.Header{contract.HeaderReason: {why.Code + ": " + why.Detail}, contract.HeaderOrigin: {from.Subject}})
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,399 @@
+package gateway_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rs/zerolog"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/trace/noop"
+
+	"nexus.internal/libs/bus"
+	"nexus.internal/libs/contract"
+	"nexus.internal/libs/embed/embednats"
+	"nexus.internal/libs/fault"
+	"nexus.internal/libs/identity"
+	"nexus.internal/libs/run"
+	"nexus.internal/libs/testkit"
+	"nexus.internal/services/gateway"
+)
+
+// secretMark is part of every key of these tests. It must be seen nowhere: not
+// in the log, not in a message.
+const secretMark = "s3cr3t-of-"
+
+func keyOf(owner string) string { return secretMark + owner + "-0123456789" }
+
+// ownerOf is the caller of a role.
+func ownerOf(role identity.Role) string { return "some-" + string(role) }
+
+// world is everything around one gateway, played by the test: the services it
+// asks and the recorder. The NATS server is real.
+type world struct {
+	t      testing.TB
+	server *embednats.Server
+	nc     *nats.Conn
+	js     jetstream.JetStream
+	clock  *clock
+	log    *buffer
+	// stop ends a service by its name, or the recorder.
+	stop map[string]func()
+	// recorded are the submissions that reached the recorder.
+	recorded chan contract.Submission
+
+	mu      sync.Mutex
+	answers map[string]answer
+	asked   map[string][]json.RawMessage
+	callers map[string]contract.VerifyReply
+	verdict verdictFunc
+	leaks   []string
+}
+
+// answer plays one call of a service.
+type answer func(req json.RawMessage) (any, error)
+
+// verdictFunc plays the recorder; ok is false where it keeps silent.
+type verdictFunc func(contract.Submission) (v contract.SubmitVerdict, ok bool)
+
+// clock stands still until a test moves it.
+type clock struct {
+	mu sync.Mutex
+	at time.Time
+}
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.at
+}
+
+func (c *clock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at = c.at.Add(d)
+}
+
+// buffer collects a log.
+type buffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+// newWorld starts the servers, the services and the recorder. When the test
+// ends no key may have been logged or sent.
+func newWorld(t testing.TB) *world {
+	t.Helper()
+	w := &world{
+		t: t, server: testkit.NATSServer(t), clock: &clock{at: time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)}, log: &buffer{},
+		stop: map[string]func(){}, recorded: make(chan contract.Submission, 10_000), asked: map[string][]json.RawMessage{}, verdict: queued,
+	}
+	w.nc = testkit.Connect(t, w.server)
+	w.js = testkit.JetStream(t, w.nc)
+	w.defaults()
+	w.tap()
+	t.Cleanup(func() {
+		require.NotContains(t, w.log.String(), secretMark, "a key was logged")
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		require.Empty(t, w.leaks, "a key was sent")
+	})
+	for service, subjects := range subjects() {
+		w.service(service, subjects...)
+	}
+	w.recorder()
+	return w
+}
+
+// subjects lists what the gateway asks of each service.
+func subjects() map[string][]string {
+	return map[string][]string{
+		"auth":    {contract.RPCAuthVerify, contract.RPCAuthOwner},
+		"jobs":    {contract.RPCJobsTypes, contract.RPCJobsGet, contract.RPCJobsList, contract.RPCJobsCancel},
+		"corpus":  {contract.RPCCorpusDocuments, contract.RPCCorpusDocument, contract.RPCCorpusIngestJob},
+		"plugins": {contract.RPCPluginsRuns, contract.RPCPluginsRun},
+		"audit":   nil,
+	}
+}
+
+func (w *world) defaults() {
+	w.callers = map[string]contract.VerifyReply{}
+	for _, role := range identity.Roles() {
+		w.callers[ownerOf(role)] = contract.VerifyReply{
+			KeyID: uuid.NewString(), Owner: ownerOf(role), Role: string(role), RawModeEnabled: role == identity.Researcher || role == identity.Admin,
+		}
+	}
+	w.answers = map[string]answer{
+		contract.RPCAuthVerify: w.verify,
+		contract.RPCAuthOwner:  w.owner,
+		contract.RPCJobsTypes: always(contract.JobTypesReply{JobTypes: []contract.JobType{
+			{Name: contract.JobAnalyze, Queue: contract.QueuePlugins, MaxAttempts: 3, ModeGated: true},
+			{Name: contract.JobIngestBatch, Queue: contract.QueueCorpus, MaxAttempts: 4},
+		}}),
+		contract.RPCJobsGet:         always(contract.Job{JobSummary: contract.JobSummary{Status: contract.StatusRunning}}),
+		contract.RPCJobsList:        always(contract.ListJobsReply{Jobs: []contract.JobSummary{}}),
+		contract.RPCJobsCancel:      always(contract.Job{JobSummary: contract.JobSummary{Status: contract.StatusCancelled}}),
+		contract.RPCCorpusDocuments: always(contract.DocumentsReply{Documents: []contract.DocumentItem{}}),
+		contract.RPCCorpusDocument:  always(contract.Document{Title: "a title"}),
+		contract.RPCCorpusIngestJob: always(contract.IngestJob{Status: contract.IngestCompleted}),
+		contract.RPCPluginsRuns:     always(contract.AnalysisRunsReply{Runs: []contract.AnalysisRunSummary{}}),
+		contract.RPCPluginsRun:      always(contract.AnalysisRun{}),
+	}
+}
+
+func always(v any) answer { return func(json.RawMessage) (any, error) { return v, nil } }
+
+func refuses(err error) answer { return func(json.RawMessage) (any, error) { return nil, err } }
+
+// verify knows the keys of all callers by their hash.
+func (w *world) verify(data json.RawMessage) (any, error) {
+	var req contract.VerifyRequest
+	if err := json.Unmarshal(data, &req); err != nil {
+		return nil, err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for owner, c := range w.callers {
+		if identity.HashKey(keyOf(owner)) == req.KeyHash {
+			return c, nil
+		}
+	}
+	return nil, fault.New(fault.Unauthenticated, "unauthorized", "Missing or invalid API key")
+}
+
+func (w *world) owner(data json.RawMessage) (any, error) {
+	var req contract.OwnerRequest
+	if err := json.Unmarshal(data, &req); err != nil {
+		return nil, err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if c, ok := w.callers[req.Owner]; ok {
+		return c, nil
+	}
+	return nil, fault.New(fault.Unauthenticated, "unauthorized", "Missing or invalid API key")
+}
+
+// caller adds or changes a caller.
+func (w *world) caller(c contract.VerifyReply) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if c.KeyID == "" {
+		c.KeyID = uuid.NewString()
+	}
+	w.callers[c.Owner] = c
+}
+
+// disable takes a caller's key away.
+func (w *world) disable(owner string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.callers, owner)
+}
+
+// tap looks for keys in everything that is sent.
+func (w *world) tap() {
+	_, err := w.nc.Subscribe(">", func(m *nats.Msg) {
+		text := string(m.Data)
+		for name, values := range m.Header {
+			text += name + strings.Join(values, " ")
+		}
+		if strings.Contains(text, secretMark) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.leaks = append(w.leaks, m.Subject)
+		}
+	})
+	require.NoError(w.t, err)
+}
+
+// service starts a service that gives the scripted answers.
+func (w *world) service(name string, subjects ...string) {
+	w.t.Helper()
+	rpc := bus.NewRPC(w.nc, zerolog.Nop(), noop.NewTracerProvider(), name)
+	for _, subject := range subjects {
+		bus.Handle(rpc, subject, func(_ context.Context, req json.RawMessage) (any, error) {
+			w.mu.Lock()
+			w.asked[subject] = append(w.asked[subject], req)
+			fn := w.answers[subject]
+			w.mu.Unlock()
+			return fn(req)
+		})
+	}
+	w.stop[name] = testkit.Start(w.t, rpc)
+}
+
+// answer changes what a service says.
+func (w *world) answer(subject string, fn answer) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.answers[subject] = fn
+}
+
+// requests are those that reached a service, in order.
+func (w *world) requests(subject string) []json.RawMessage {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return append([]json.RawMessage(nil), w.asked[subject]...)
+}
+
+// lastRequest decodes the newest request on a subject.
+func lastRequest[T any](w *world, subject string) T {
+	w.t.Helper()
+	all := w.requests(subject)
+	require.NotEmpty(w.t, all, "nobody asked %s", subject)
+	var v T
+	require.NoError(w.t, json.Unmarshal(all[len(all)-1], &v))
+	return v
+}
+
+func queued(s contract.Submission) (contract.SubmitVerdict, bool) {
+	return contract.SubmitVerdict{JobID: s.JobID, Status: contract.StatusQueued}, true
+}
+
+func silent(contract.Submission) (contract.SubmitVerdict, bool) {
+	return contract.SubmitVerdict{}, false
+}
+
+// judges changes what the recorder says.
+func (w *world) judges(fn verdictFunc) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.verdict = fn
+}
+
+// recorder takes commands as the jobs service does and answers each
+// submission.
+func (w *world) recorder() {
+	w.t.Helper()
+	w.stop["recorder"] = testkit.Start(w.t, run.Func("recorder", func(ctx context.Context, ready func()) error {
+		return bus.Consume(ctx, w.js, zerolog.Nop(), contract.StreamCommands, contract.ConsumerRecorder, 100, ready, w.record)
+	}))
+}
+
+func (w *world) record(msg jetstream.Msg) {
+	var cmd contract.SubmitCommand
+	if err := json.Unmarshal(msg.Data(), &cmd); err != nil {
+		w.t.Errorf("a command cannot be decoded: %v", err)
+	}
+	var reply contract.SubmitReply
+	for _, s := range cmd.Submissions {
+		w.recorded <- s
+		w.mu.Lock()
+		judge := w.verdict
+		w.mu.Unlock()
+		if v, ok := judge(s); ok {
+			v.Ref = s.Ref
+			reply.Verdicts = append(reply.Verdicts, v)
+		}
+	}
+	if body, err := json.Marshal(reply); err == nil && len(reply.Verdicts) > 0 {
+		_ = w.nc.Publish(msg.Headers().Get(contract.HeaderReplyTo), body)
+	}
+	_ = msg.Ack()
+}
+
+// finish publishes the event of a finished job, in a pack with others.
+func (w *world) finish(jobID string, status contract.Status) {
+	w.t.Helper()
+	pack := []contract.Event{jobEvent(uuid.NewString(), contract.StatusFailed), jobEvent(jobID, status)}
+	body, err := contract.EncodeEvents(pack)
+	require.NoError(w.t, err)
+	subject, err := contract.EventSubject(contract.AreaJob, string(status), contract.JobAnalyze)
+	require.NoError(w.t, err)
+	require.NoError(w.t, w.nc.Publish(subject, body))
+	require.NoError(w.t, w.nc.Flush())
+}
+
+func jobEvent(jobID string, status contract.Status) contract.Event {
+	data, err := json.Marshal(contract.JobChange{JobID: jobID, JobType: contract.JobAnalyze, Status: status, Version: 3})
+	if err != nil {
+		panic(err)
+	}
+	return contract.Event{
+		ID: contract.JobEventID(jobID, 3), Type: contract.EventType(contract.AreaJob, string(status)), Time: time.Now(), Source: "nexus.jobs", Data: data,
+	}
+}
+
+// events hears the event messages of an area from now on.
+func (w *world) events(area string) <-chan contract.Event {
+	w.t.Helper()
+	ch := make(chan contract.Event, 1000)
+	_, err := w.nc.Subscribe("nexus.events."+area+".>", func(m *nats.Msg) {
+		events, err := contract.DecodeEvents(m.Data)
+		if err != nil {
+			w.t.Errorf("%s carries no events: %v", m.Subject, err)
+		}
+		for _, e := range events {
+			ch <- e
+		}
+	})
+	require.NoError(w.t, err)
+	require.NoError(w.t, w.nc.Flush())
+	return ch
+}
+
+// instance is a running gateway.
+type instance struct {
+	w       *world
+	address string
+	nc      *nats.Conn
+	stop    func()
+}
+
+// setting changes how a gateway is started.
+type setting func(*gateway.Config, *gateway.Deps)
+
+func config(change func(*gateway.Config)) setting {
+	return func(c *gateway.Config, _ *gateway.Deps) { change(c) }
+}
+
+func withDoor(_ *gateway.Config, d *gateway.Deps) { d.NATSDoor = true }
+
+// gateway starts a gateway with the settings of a fresh installation, but a
+// longer patience for sync submits.
+func (w *world) gateway(settings ...setting) *instance {
+	w.t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // the listener lives as long as the gateway
+	require.NoError(w.t, err)
+	nc := testkit.Connect(w.t, w.server)
+	cfg := gateway.Config{HTTPAddr: listener.Addr().String(), RawModeEnabled: true, AsyncEnabled: true, SyncWaitSeconds: 60, MaxBodyBytes: 1 << 20}
+	deps := gateway.Deps{
+		NC: nc, JS: testkit.JetStream(w.t, nc), Listener: listener, Log: zerolog.New(w.log), Tracer: noop.NewTracerProvider(),
+		Now: w.clock.now, Version: "1.2.3",
+	}
+	for _, s := range settings {
+		s(&cfg, &deps)
+	}
+	require.NoError(w.t, cfg.Validate())
+	s, err := gateway.New(cfg, deps)
+	require.NoError(w.t, err)
+	return &instance{w: w, address: listener.Addr().String(), nc: nc, stop: testkit.Start(w.t, s.Components()...)}
+}
+
+// start is a gateway in a world of its own.
+func start(t testing.TB, settings ...setting) (*world, *instance) {
+	t.Helper()
+	w := newWorld(t)
+	return w, w.gateway(settings...)
+}
