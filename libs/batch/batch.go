@@ -81,21 +81,22 @@ func (b *Batcher[T]) Run(ctx context.Context) {
 
 func (b *Batcher[T]) write(ctx context.Context) {
 	flushCtx := context.WithoutCancel(ctx)
-	var held *T
 	for {
-		var first T
-		if held != nil {
-			first, held = *held, nil
-		} else {
-			select {
-			case first = <-b.in:
-			case <-ctx.Done():
-				return
-			}
+		select {
+		case first := <-b.in:
+			b.flush(flushCtx, first)
+		case <-ctx.Done():
+			return
 		}
+	}
+}
+
+// flush writes first with what is waiting behind it, and whatever did not fit.
+func (b *Batcher[T]) flush(ctx context.Context, first T) {
+	for next := &first; next != nil; {
 		var group []T
-		group, held = b.gather(first)
-		b.opts.Flush(flushCtx, group)
+		group, next = b.gather(*next)
+		b.opts.Flush(ctx, group)
 	}
 }
 
@@ -130,12 +131,7 @@ func (b *Batcher[T]) drain(ctx context.Context) {
 	for {
 		select {
 		case first := <-b.in:
-			group, next := b.gather(first)
-			b.opts.Flush(ctx, group)
-			for next != nil {
-				group, next = b.gather(*next)
-				b.opts.Flush(ctx, group)
-			}
+			b.flush(ctx, first)
 		default:
 			return
 		}

@@ -75,7 +75,7 @@ func flatten(err error) []string {
 		}
 		return out
 	}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // asks for the join itself
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		var out []string
 		for _, e := range joined.Unwrap() {
 			out = append(out, flatten(e)...)

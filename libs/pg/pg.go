@@ -82,7 +82,7 @@ func Open(ctx context.Context, opts Options) (*DB, error) {
 	}
 	if opts.Tracer != nil {
 		cfg.ConnConfig.Tracer = otelpgx.NewTracer(
-			otelpgx.WithTracerProvider(opts.Tracer), otelpgx.WithTrimSQLInSpanName(), otelpgx.WithDisableConnectionDetailsInAttributes(),
+			otelpgx.WithTracerProvider(opts.Tracer), otelpgx.WithDisableConnectionDetailsInAttributes(),
 		)
 	}
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)

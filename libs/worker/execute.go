@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rs/zerolog"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
@@ -56,15 +57,23 @@ func (w *Worker) execute(ctx context.Context, i *item) {
 	}
 	if err := w.finishes.Add(context.WithoutCancel(ctx), i); err != nil {
 		w.letGo(i, true)
+		return
 	}
+	// The next job may start while this result is being recorded. Adding waits
+	// when too many results are waiting, so a jobs service that is away stops
+	// the worker from taking more.
+	w.freeSlot(i)
 }
 
 func (w *Worker) logRun(g contract.Grant, r contract.RunResult, traceID string) {
-	e := w.log.Debug()
+	level := zerolog.DebugLevel
 	if r.Outcome == contract.OutcomeFailed {
-		e = w.log.Warn().Str("error", r.ErrorText).Bool("permanent", r.Permanent)
+		level = zerolog.WarnLevel
 	}
-	e.Str(telemetry.FieldJobID, g.JobID).Str(telemetry.FieldJobType, g.JobType).Str(telemetry.FieldRequestID, g.RequestID).
+	if w.log.GetLevel() > level {
+		return
+	}
+	w.log.WithLevel(level).Str("error", r.ErrorText).Bool("permanent", r.Permanent).Str(telemetry.FieldJobID, g.JobID).Str(telemetry.FieldJobType, g.JobType).Str(telemetry.FieldRequestID, g.RequestID).
 		Str(telemetry.FieldTraceID, traceID).Int("attempt", g.Attempt).Int64("runtime_ms", r.RuntimeMS).Msg("job run " + string(r.Outcome))
 }
 

@@ -99,8 +99,15 @@ func (w *Worker) letGo(i *item, again bool) {
 	if err := i.delivery.settle(again); err != nil {
 		w.log.Warn().Err(err).Str(telemetry.FieldJobID, i.jobID).Msg("could not acknowledge a run message; it will come again and find the job taken")
 	}
-	w.slots.release(1)
+	w.freeSlot(i)
 	w.working.Done()
+}
+
+// freeSlot gives back the slot of an item, once.
+func (w *Worker) freeSlot(i *item) {
+	if !i.freed.Swap(true) {
+		w.slots.release(1)
+	}
 }
 
 // claim asks the jobs service for the right to run a group of jobs.

@@ -44,7 +44,9 @@ type item struct {
 	token    string
 	delivery *delivery
 	// trace is the trace context the run message came with.
-	trace  string
+	trace string
+	// freed says that the item's slot was given back.
+	freed  atomic.Bool
 	grant  contract.Grant
 	cancel context.CancelCauseFunc
 	result contract.RunResult

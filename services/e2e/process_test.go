@@ -156,7 +156,7 @@ func (p *process) await(lines <-chan string, what string) {
 }
 
 func drainLines(lines <-chan string) {
-	for range lines { //nolint:revive // the program must not block on its output
+	for range lines { // the program must not block on its output
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"net"
 	"strings"
 	"sync"
@@ -28,7 +29,7 @@ import (
 )
 
 // secretMark is part of every key of these tests. It must be seen nowhere: not
-// in the log, not in a message.
+// in the log, and not in a request, a command, an event or a dead letter.
 const secretMark = "s3cr3t-of-"
 
 func keyOf(owner string) string { return secretMark + owner + "-0123456789" }
@@ -111,9 +112,10 @@ func newWorld(t testing.TB) *world {
 	w.nc = testkit.Connect(t, w.server)
 	w.js = testkit.JetStream(t, w.nc)
 	w.defaults()
-	w.tap()
 	t.Cleanup(func() {
 		require.NotContains(t, w.log.String(), secretMark, "a key was logged")
+		w.inspectKept(contract.StreamEvents)
+		w.inspectKept(contract.StreamDead)
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		require.Empty(t, w.leaks, "a key was sent")
@@ -211,20 +213,32 @@ func (w *world) disable(owner string) {
 	delete(w.callers, owner)
 }
 
-// tap looks for keys in everything that is sent.
-func (w *world) tap() {
-	_, err := w.nc.Subscribe(">", func(m *nats.Msg) {
-		text := string(m.Data)
-		for name, values := range m.Header {
-			text += name + strings.Join(values, " ")
-		}
-		if strings.Contains(text, secretMark) {
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			w.leaks = append(w.leaks, m.Subject)
-		}
-	})
+// inspectKept looks for keys in what a stream has kept.
+func (w *world) inspectKept(name string) {
+	ctx := context.Background()
+	stream, err := w.js.Stream(ctx, name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return
+	}
 	require.NoError(w.t, err)
+	for seq := uint64(1); seq <= stream.CachedInfo().State.LastSeq; seq++ {
+		m, err := stream.GetMsg(ctx, seq)
+		require.NoError(w.t, err)
+		w.inspect(m.Subject, m.Data, m.Header)
+	}
+}
+
+func (w *world) inspect(subject string, data []byte, header nats.Header) {
+	text := string(data)
+	for _, values := range header {
+		text += strings.Join(values, " ")
+	}
+	if !strings.Contains(text, secretMark) {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.leaks = append(w.leaks, subject)
 }
 
 // service starts a service that gives the scripted answers.
@@ -233,6 +247,7 @@ func (w *world) service(name string, subjects ...string) {
 	rpc := bus.NewRPC(w.nc, zerolog.Nop(), noop.NewTracerProvider(), name)
 	for _, subject := range subjects {
 		bus.Handle(rpc, subject, func(_ context.Context, req json.RawMessage) (any, error) {
+			w.inspect(subject, req, nil)
 			w.mu.Lock()
 			w.asked[subject] = append(w.asked[subject], req)
 			fn := w.answers[subject]
@@ -292,6 +307,7 @@ func (w *world) recorder() {
 }
 
 func (w *world) record(msg jetstream.Msg) {
+	w.inspect(msg.Subject(), msg.Data(), msg.Headers())
 	var cmd contract.SubmitCommand
 	if err := json.Unmarshal(msg.Data(), &cmd); err != nil {
 		w.t.Errorf("a command cannot be decoded: %v", err)
@@ -335,22 +351,30 @@ func jobEvent(jobID string, status contract.Status) contract.Event {
 	}
 }
 
-// events hears the event messages of an area from now on.
+// events hears the event messages of an area, from the first.
 func (w *world) events(area string) <-chan contract.Event {
 	w.t.Helper()
 	ch := make(chan contract.Event, 1000)
-	_, err := w.nc.Subscribe("nexus.events."+area+".>", func(m *nats.Msg) {
-		events, err := contract.DecodeEvents(m.Data)
+	w.follow(contract.StreamEvents, "nexus.events."+area+".>", func(m jetstream.Msg) {
+		events, err := contract.DecodeEvents(m.Data())
 		if err != nil {
-			w.t.Errorf("%s carries no events: %v", m.Subject, err)
+			w.t.Errorf("%s carries no events: %v", m.Subject(), err)
 		}
 		for _, e := range events {
 			ch <- e
 		}
 	})
-	require.NoError(w.t, err)
-	require.NoError(w.t, w.nc.Flush())
 	return ch
+}
+
+// follow reads a stream as it grows.
+func (w *world) follow(stream, filter string, handle jetstream.MessageHandler) {
+	w.t.Helper()
+	cons, err := w.js.OrderedConsumer(w.t.Context(), stream, jetstream.OrderedConsumerConfig{FilterSubjects: []string{filter}})
+	require.NoError(w.t, err)
+	reading, err := cons.Consume(handle)
+	require.NoError(w.t, err)
+	w.t.Cleanup(reading.Stop)
 }
 
 // instance is a running gateway.

@@ -32,9 +32,9 @@ func TestCatalogueNamesEveryFigureOnce(t *testing.T) {
 func TestMedianAndRange(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		values                 []float64
-		want, least, greatest  float64
-		ok                     bool
+		values                []float64
+		want, least, greatest float64
+		ok                    bool
 	}{
 		"none":  {nil, 0, 0, 0, false},
 		"one":   {[]float64{4}, 4, 4, 4, true},
@@ -129,19 +129,19 @@ func TestFiguresTravelBetweenPrograms(t *testing.T) {
 	require.NoError(t, sender.Err())
 
 	receiver := figure.NewSheet()
-	require.NoError(t, receiver.ReadFrom(strings.NewReader(pipe.String())))
+	require.NoError(t, receiver.Load(strings.NewReader(pipe.String())))
 	got, ok := receiver.Median(figure.RiverInsert)
 	require.True(t, ok)
 	require.InDelta(t, 4040.25, got, 1e-9)
 }
 
-func TestReadFromRefusesOtherText(t *testing.T) {
+func TestLoadRefusesOtherText(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{
 		"no JSON":    "panic: broken\n",
 		"an unknown": `{"name":"x","value":1}` + "\n",
 	} {
-		require.Error(t, figure.NewSheet().ReadFrom(strings.NewReader(text)), name)
+		require.Error(t, figure.NewSheet().Load(strings.NewReader(text)), name)
 	}
 }
 

@@ -110,8 +110,8 @@ func (s *Sheet) Range(name string) (least, greatest float64) {
 	return slices.Min(s.values[name]), slices.Max(s.values[name])
 }
 
-// ReadFrom adds the figures another program writes, until it ends.
-func (s *Sheet) ReadFrom(r io.Reader) error {
+// Load adds the figures another program writes, until it ends.
+func (s *Sheet) Load(r io.Reader) error {
 	lines := bufio.NewScanner(r)
 	for lines.Scan() {
 		var f Figure

@@ -37,7 +37,9 @@ func (n *Nexus) together(ctx context.Context) error {
 		client := rest.New(n.addr, n.key, s.connections)
 		err := n.flow(ctx, source{
 			name: s.name, producers: s.connections, batch: 1, memory: s.name == figure.TogetherREST256,
-			submit: func(ctx context.Context, producer, turn int) (int, error) { return n.submit(ctx, client, producer+turn) },
+			submit: func(ctx context.Context, producer, turn int) (int, error) {
+				return n.submit(ctx, client, producer+turn)
+			},
 		})
 		client.Close()
 		if err != nil {

@@ -121,7 +121,9 @@ func (b *bench) client(w *worker, concurrency int, eager bool) (*river.Client[pg
 
 // clear deletes the jobs and starts a checkpoint, so that each phase begins
 // alike.
-func (b *bench) clear(ctx context.Context) error { return b.exec(ctx, `TRUNCATE river_job`, `CHECKPOINT`) }
+func (b *bench) clear(ctx context.Context) error {
+	return b.exec(ctx, `TRUNCATE river_job`, `CHECKPOINT`)
+}
 
 func (b *bench) exec(ctx context.Context, statements ...string) error {
 	for _, s := range statements {

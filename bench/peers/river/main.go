@@ -27,9 +27,10 @@ func main() {
 type options struct {
 	database    string
 	postgresPID int
-	// phase is the length of a timed phase, together that of both at once.
-	phase, together time.Duration
-	jobs, idleJobs  int
+	// phase is the length of a timed phase, flowing that of both at once; total is
+	// how many jobs are drained.
+	phase, flowing  time.Duration
+	total, idleJobs int
 }
 
 func parse(args []string) (options, error) {
@@ -38,8 +39,8 @@ func parse(args []string) (options, error) {
 	flags.StringVar(&o.database, "database", "", "the `URL` of a database to use; its jobs are deleted")
 	flags.IntVar(&o.postgresPID, "postgres-pid", 0, "the main `process` of Postgres, for its processor time")
 	flags.DurationVar(&o.phase, "phase", 4*time.Second, "the length of a timed phase")
-	flags.DurationVar(&o.together, "together", 6*time.Second, "the length of a phase in which jobs come in and are run at once")
-	flags.IntVar(&o.jobs, "jobs", 50_000, "how many jobs to drain")
+	flags.DurationVar(&o.flowing, "together", 6*time.Second, "the length of a phase in which jobs come in and are run at once")
+	flags.IntVar(&o.total, "jobs", 50_000, "how many jobs to drain")
 	flags.IntVar(&o.idleJobs, "idle-jobs", 80, "how many jobs to run one at a time")
 	if err := flags.Parse(args); err != nil {
 		return o, err

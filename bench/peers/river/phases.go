@@ -73,13 +73,13 @@ func (b *bench) draining(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		b.sheet.Put(figure.RiverWAL, float64(now-log)/float64(b.options.jobs))
+		b.sheet.Put(figure.RiverWAL, float64(now-log)/float64(b.total))
 	}
 	return nil
 }
 
 func (b *bench) drain(ctx context.Context, name string, concurrency int) error {
-	total := b.options.jobs
+	total := b.total
 	batches := (total + insertBatch - 1) / insertBatch
 	err := pace.Each(ctx, producers, batches, func(ctx context.Context, i int) error {
 		return b.insert(ctx, min(insertBatch, total-i*insertBatch))
@@ -176,7 +176,7 @@ func (b *bench) flow(ctx context.Context, name string, batch int) (err error) {
 	return b.measured(name, func() (pace.Result, error) {
 		defer closeWindow()
 		start := time.Now()
-		timer := time.NewTimer(b.options.together)
+		timer := time.NewTimer(b.flowing)
 		defer timer.Stop()
 		select {
 		case <-timer.C:

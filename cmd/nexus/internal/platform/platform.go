@@ -78,7 +78,7 @@ func Run(ctx context.Context, opts Options) (err error) {
 	if err := p.infra.prepare(ctx, schemasOf(opts.Services)); err != nil {
 		return err
 	}
-	parts := p.infra.components()
+	parts := append(p.infra.components(), profiles(opts.Config.PprofAddr)...)
 	for _, name := range opts.Services {
 		built, err := p.build(ctx, name)
 		if err != nil {

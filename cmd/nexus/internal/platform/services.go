@@ -95,7 +95,7 @@ func (p *process) build(ctx context.Context, service string) ([]run.Component, e
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", service, err)
 	}
-	parts, err := p.components(service, b)
+	parts, err := p.components(ctx, service, b)
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", service, err)
 	}
@@ -104,7 +104,7 @@ func (p *process) build(ctx context.Context, service string) ([]run.Component, e
 
 type service interface{ Components() []run.Component }
 
-func (p *process) components(name string, b *base) ([]run.Component, error) {
+func (p *process) components(ctx context.Context, name string, b *base) ([]run.Component, error) {
 	cfg := p.opts.Config
 	var s service
 	var err error
@@ -124,7 +124,7 @@ func (p *process) components(name string, b *base) ([]run.Component, error) {
 	case "plugins":
 		s, err = plugins.New(cfg.Plugins, plugins.Deps{NC: b.nc, JS: b.js, DB: b.db, Log: b.log, Tracer: b.tracer, Worker: p.worker})
 	case "gateway":
-		if p.listener, err = net.Listen("tcp", cfg.Gateway.HTTPAddr); err != nil {
+		if p.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Gateway.HTTPAddr); err != nil {
 			return nil, fmt.Errorf("listen for HTTP: %w; choose another address with NEXUS_HTTP_ADDR", err)
 		}
 		s, err = gateway.New(cfg.Gateway, gateway.Deps{NC: b.nc, JS: b.js, Listener: p.listener, Log: b.log, Tracer: b.tracer, Now: time.Now, Version: p.opts.Version, NATSDoor: p.infra.keys != nil})

@@ -56,14 +56,16 @@ func Rows() []any { return []any{(*logRow)(nil), (*deadRow)(nil)} }
 // Ping asks the database for a sign of life.
 func (s *Store) Ping(ctx context.Context) error { return s.db.Ping(ctx) }
 
-// refusals are the classes of SQLSTATE that blame the values: data exceptions,
-// broken constraints, and limits such as the depth of a JSON document.
-var refusals = map[string]bool{"22": true, "23": true, "54": true}
-
-// classify marks errors that the same values would meet again.
+// classify marks errors that the same values would meet again: the classes of
+// SQLSTATE for data exceptions, broken constraints, and limits such as the depth
+// of a JSON document.
 func classify(err error) error {
 	var pgErr *pgconn.PgError
-	if errors.As(err, &pgErr) && len(pgErr.Code) == 5 && refusals[pgErr.Code[:2]] {
+	if !errors.As(err, &pgErr) || len(pgErr.Code) != 5 {
+		return err
+	}
+	switch pgErr.Code[:2] {
+	case "22", "23", "54":
 		return fmt.Errorf("%w: %w", trail.ErrRefused, err)
 	}
 	return err

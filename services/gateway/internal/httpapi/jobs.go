@@ -115,7 +115,7 @@ func (s *Server) cancelJob(ctx context.Context, in *byID) (*body[contract.Job], 
 }
 
 type jobsQuery struct {
-	page
+	Page
 	Status        string    `query:"status" enum:"queued,running,retry_wait,succeeded,failed,cancelled" doc:"Only jobs in this state."`
 	JobType       string    `query:"job_type" maxLength:"64" doc:"Only jobs of this type."`
 	CreatedBy     string    `query:"created_by" maxLength:"64" doc:"Only jobs of this owner."`

@@ -71,15 +71,17 @@ func (s *Server) observe(c *fiber.Ctx) error {
 	if status >= fiber.StatusInternalServerError {
 		level = zerolog.WarnLevel
 	}
-	if e := s.log.WithLevel(level); s.log.GetLevel() <= level {
-		s.requestLog(e, ctx, c).Int("status", status).Dur("ms", time.Since(start)).Msg("request")
-	}
+	s.logRequest(ctx, c, level, nil, time.Since(start))
 	return err
 }
 
-// requestLog adds what identifies a request. The path is the route's pattern:
+// logRequest writes what identifies a request. The path is the route's pattern:
 // raw paths may hold anything.
-func (s *Server) requestLog(e *zerolog.Event, ctx context.Context, c *fiber.Ctx) *zerolog.Event {
-	return e.Str(telemetry.FieldRequestID, requestIDOf(ctx)).Str(telemetry.FieldTraceID, telemetry.TraceID(ctx)).
-		Str("method", c.Method()).Str("route", c.Route().Path)
+func (s *Server) logRequest(ctx context.Context, c *fiber.Ctx, level zerolog.Level, err error, took time.Duration) {
+	if s.log.GetLevel() > level {
+		return
+	}
+	s.log.WithLevel(level).Err(err).Dur("ms", took).Int("status", c.Response().StatusCode()).
+		Str(telemetry.FieldRequestID, requestIDOf(ctx)).Str(telemetry.FieldTraceID, telemetry.TraceID(ctx)).
+		Str("method", c.Method()).Str("route", c.Route().Path).Msg("request")
 }

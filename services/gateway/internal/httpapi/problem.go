@@ -8,6 +8,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/gofiber/fiber/v2"
+	"github.com/rs/zerolog"
 
 	"nexus.internal/libs/fault"
 )
@@ -139,7 +140,7 @@ func (s *Server) onFiberError(c *fiber.Ctx, err error) error {
 	}
 	ctx := c.UserContext()
 	if status >= http.StatusInternalServerError {
-		s.requestLog(s.log.Error().Err(err), ctx, c).Msg("request failed")
+		s.logRequest(ctx, c, zerolog.ErrorLevel, err, 0)
 	}
 	if requestIDOf(ctx) == "" {
 		// The request was refused before any middleware ran.

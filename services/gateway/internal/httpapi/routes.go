@@ -110,7 +110,7 @@ func (s *Server) jobRoutes() {
 func (s *Server) corpusRoutes() {
 	missing := []int{http.StatusNotFound, http.StatusUnprocessableEntity}
 	register(s, route{method: http.MethodGet, path: "/api/v1/documents", id: "list-documents", summary: "List documents, newest first", tag: "Corpus", role: identity.Viewer, errors: missing[1:]},
-		func(ctx context.Context, in *page) (*body[contract.DocumentsReply], error) {
+		func(ctx context.Context, in *Page) (*body[contract.DocumentsReply], error) {
 			return ask[contract.DocumentsReply](ctx, s, contract.RPCCorpusDocuments, contract.DocumentsRequest{Limit: in.Limit, Offset: in.Offset})
 		})
 	register(s, route{method: http.MethodGet, path: "/api/v1/documents/{id}", id: "get-document", summary: "Read a document with its provenance", tag: "Corpus", role: identity.Viewer, errors: missing},
@@ -135,12 +135,14 @@ type byID struct {
 	ID string `path:"id" format:"uuid" doc:"The id."`
 }
 
-type page struct {
+// Page selects a part of a list. It is exported because huma passes over
+// embedded structs that are not.
+type Page struct {
 	Limit  int `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"How many at most."`
 	Offset int `query:"offset" minimum:"0" maximum:"10000000" default:"0" doc:"How many to pass over."`
 }
 
 type runsQuery struct {
-	page
+	Page
 	DocumentID string `query:"document_id" format:"uuid" doc:"Only the runs of this document."`
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -47,7 +48,7 @@ func (s *Store) Finish(ctx context.Context, results []Finished, types map[string
 		if err != nil {
 			return outbox.Entry{}, err
 		}
-		all := append(done, ended...)
+		all := slices.Concat(done, ended)
 		if verdicts, err = judge(ctx, tx, results, all); err != nil {
 			return outbox.Entry{}, err
 		}

@@ -1,0 +1,72 @@
+package report
+
+import "nexus.internal/bench/internal/figure"
+
+// Goal is what a figure ought to be: a multiple of River's in the same run, or
+// an amount.
+type Goal struct {
+	Title string
+	// Ours is the figure; Rivals is River's, "" where the goal is an amount.
+	Ours, Rivals string
+	// Kind is how both are shown.
+	Kind figure.Kind
+	// Bound is the multiple or the amount.
+	Bound float64
+	// AtMost turns it round: the figure must not be above Bound.
+	AtMost bool
+}
+
+// Goals are the goals in the order they are shown.
+func Goals() []Goal {
+	return []Goal{
+		{Title: "submit over REST, one job a request, 256 connections", Ours: figure.SubmitREST256, Rivals: figure.RiverInsert, Kind: figure.Rate, Bound: 3},
+		{Title: "submit in batches: 64 a command on the stream, against InsertManyFast of 500", Ours: figure.SubmitCommands64, Rivals: figure.RiverInsertBatch, Kind: figure.Rate, Bound: 1},
+		{Title: "drain, against 100 workers", Ours: figure.Drain, Rivals: figure.RiverDrain100, Kind: figure.Rate, Bound: 2},
+		{Title: "drain, against 2,000 workers", Ours: figure.Drain, Rivals: figure.RiverDrain2000, Kind: figure.Rate, Bound: 1.5},
+		{Title: "both at once, 256 producers one at a time, against 16", Ours: figure.TogetherREST256, Rivals: figure.RiverTogether, Kind: figure.Rate, Bound: 3},
+		{Title: "both at once in batches: 64 a command, against batches of 100", Ours: figure.TogetherCommands, Rivals: figure.RiverTogetherBatch, Kind: figure.Rate, Bound: 2},
+		{Title: "idle: submit → started, p50", Ours: figure.P50(figure.IdleStartedEvent), Kind: figure.Latency, Bound: 1.5, AtMost: true},
+		{Title: "idle: submit → started, p99", Ours: figure.P99(figure.IdleStartedEvent), Kind: figure.Latency, Bound: 8, AtMost: true},
+		{Title: "idle: submit → done seen by a reader, p50", Ours: figure.P50(figure.IdleDoneEvent), Kind: figure.Latency, Bound: 2.5, AtMost: true},
+		{Title: "idle: submit → done seen by a reader, p99", Ours: figure.P99(figure.IdleDoneEvent), Kind: figure.Latency, Bound: 8, AtMost: true},
+		{Title: "Postgres log per job", Ours: figure.WAL, Rivals: figure.RiverWAL, Kind: figure.Bytes, Bound: 0.5, AtMost: true},
+		{Title: "memory of the process under load", Ours: figure.MemoryPeak, Kind: figure.Mebibytes, Bound: 150, AtMost: true},
+		{Title: "jobs lost", Ours: figure.Lost, Kind: figure.Count, Bound: 0, AtMost: true},
+		{Title: "jobs run twice", Ours: figure.Twice, Kind: figure.Count, Bound: 0, AtMost: true},
+	}
+}
+
+// outcome is how a goal turned out.
+type outcome struct {
+	ours, rivals float64
+	// measured is false when a figure is missing.
+	measured bool
+	// ratio is ours to the bound's unit: to River's figure, or to the amount.
+	ratio float64
+	met   bool
+}
+
+func (g Goal) judge(s *figure.Sheet) outcome {
+	var o outcome
+	o.ours, o.measured = s.Median(g.Ours)
+	if g.Kind == figure.Count {
+		// One lost job in one round is one too many.
+		_, o.ours = s.Range(g.Ours)
+	}
+	compared := o.ours
+	if g.Rivals != "" {
+		var ok bool
+		o.rivals, ok = s.Median(g.Rivals)
+		o.measured = o.measured && ok && o.rivals > 0
+		if o.measured {
+			o.ratio = o.ours / o.rivals
+		}
+		compared = o.ratio
+	}
+	if g.AtMost {
+		o.met = o.measured && compared <= g.Bound
+	} else {
+		o.met = o.measured && compared >= g.Bound
+	}
+	return o
+}

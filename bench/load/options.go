@@ -1,0 +1,137 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"nexus.internal/bench/internal/suite"
+)
+
+type options struct {
+	quick, river bool
+	rounds       int
+	jobs         int
+	binary, dir  string
+	url, key     string
+	results      string
+	settings     []string
+	// args are the arguments as given.
+	args []string
+}
+
+const explanation = `Load measures a nexus: how fast it takes and ends jobs, how long a job takes when
+nothing else is going on, and what that costs. Run it from the root of the
+checkout, on a machine that does nothing else:
+
+  go run ./bench/load --river --results bench/RESULTS.md
+
+Flags:
+`
+
+func parse(args []string, stderr io.Writer) (options, error) {
+	o := options{args: args}
+	flags := flag.NewFlagSet("load", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.BoolVar(&o.quick, "quick", false, "see whether everything works, in about a minute; its figures do not count")
+	flags.BoolVar(&o.river, "river", false, "measure River on the same Postgres as well")
+	flags.IntVar(&o.rounds, "rounds", 3, "how often everything is measured; figures are medians")
+	flags.IntVar(&o.jobs, "jobs", 50_000, "how many jobs are drained at once")
+	flags.StringVar(&o.binary, "binary", "", "the nexus `program` to measure (default: the one of this checkout, built first)")
+	flags.StringVar(&o.dir, "dir", os.TempDir(), "the `folder` below which data is kept during the run; its disk is part of what is measured")
+	flags.StringVar(&o.url, "url", "", "measure the nexus that runs at this `URL`, through REST only; its jobs stay there")
+	flags.StringVar(&o.key, "key", "", "an API `key` for --url, with the role operator or above")
+	flags.StringVar(&o.results, "results", "", "put the figures into this `file`, between its marks")
+	flags.Func("set", "a further `NAME=VALUE` setting for nexus; may be repeated", func(s string) error {
+		if name, _, ok := strings.Cut(s, "="); !ok || !strings.HasPrefix(name, "NEXUS_") {
+			return errors.New("want NEXUS_NAME=VALUE")
+		}
+		o.settings = append(o.settings, s)
+		return nil
+	})
+	flags.Usage = func() {
+		fmt.Fprint(stderr, explanation)
+		flags.PrintDefaults()
+	}
+	if err := flags.Parse(args); err != nil {
+		return o, err
+	}
+	if o.quick {
+		o.rounds, o.jobs = 1, min(o.jobs, 5000)
+	}
+	return o, o.check(flags.Args())
+}
+
+func (o options) check(rest []string) error {
+	var errs []error
+	if len(rest) > 0 {
+		errs = append(errs, fmt.Errorf("unexpected argument %q", rest[0]))
+	}
+	if o.rounds < 1 || o.rounds > 20 {
+		errs = append(errs, fmt.Errorf("--rounds is %d: want 1 to 20", o.rounds))
+	}
+	if o.jobs < 1 || o.jobs > 1_000_000 {
+		errs = append(errs, fmt.Errorf("--jobs is %d: want 1 to 1000000", o.jobs))
+	}
+	if o.url != "" {
+		if o.key == "" {
+			errs = append(errs, errors.New("--url needs --key"))
+		}
+		if o.river || o.binary != "" || len(o.settings) > 0 {
+			errs = append(errs, errors.New("--url measures a nexus that runs already: --river, --binary and --set are for one of our own"))
+		}
+		if !strings.HasPrefix(o.url, "http://") || strings.Trim(o.url[len("http://"):], "/") == "" {
+			errs = append(errs, fmt.Errorf("--url is %q: want http://host:port", o.url))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// addr is host:port of --url.
+func (o options) addr() string {
+	addr := strings.TrimRight(strings.TrimPrefix(o.url, "http://"), "/")
+	if !strings.Contains(addr, ":") {
+		addr += ":80"
+	}
+	return addr
+}
+
+// lengths are how long things are measured.
+func (o options) lengths() suite.Options {
+	if o.quick {
+		return suite.Options{Phase: time.Second, Together: 2 * time.Second, Jobs: o.jobs, IdleJobs: 20}
+	}
+	return suite.Options{Phase: 4 * time.Second, Together: 6 * time.Second, Jobs: o.jobs, IdleJobs: 200}
+}
+
+// limit bounds the whole run, without what is built before it.
+func (o options) limit() time.Duration {
+	if o.quick {
+		return 90 * time.Second
+	}
+	return time.Duration(o.rounds) * 200 * time.Second
+}
+
+// command is how to run the same again, without a key.
+func (o options) command() string {
+	words := []string{"go", "run", "./bench/load"}
+	hide := false
+	for _, a := range o.args {
+		name, _, given := strings.Cut(strings.TrimLeft(a, "-"), "=")
+		switch {
+		case hide:
+			a = "…"
+			hide = false
+		case name == "key" && given:
+			a = "--key=…"
+		case name == "key":
+			hide = true
+		}
+		words = append(words, a)
+	}
+	return strings.Join(words, " ")
+}

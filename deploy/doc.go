@@ -1,0 +1,6 @@
+// Package deploy holds what it takes to run Nexus elsewhere: the image, the
+// Kubernetes manifests and a compose file. Its tests render all of them and
+// check them against the program's own reference pages in docs/.
+//
+// Code that runs in production does not belong here.
+package deploy

@@ -1,0 +1,214 @@
+package bus_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rs/zerolog"
+	"github.com/stretchr/testify/require"
+
+	"nexus.internal/libs/bus"
+	"nexus.internal/libs/contract"
+)
+
+// bare is JetStream on a server without any stream.
+func bare(t *testing.T) jetstream.JetStream {
+	t.Helper()
+	js, err := bus.JetStream(connect(t, newRestartable(t), zerolog.Nop()))
+	require.NoError(t, err)
+	return js
+}
+
+func TestProvisionMakesWhatTheContractSays(t *testing.T) {
+	t.Parallel()
+	js := bare(t)
+	const lease = 42 * time.Second
+	require.NoError(t, bus.Provision(t.Context(), js, contract.Streams(), contract.Consumers(lease)))
+	for _, want := range contract.Streams() {
+		got := stream(t, js, want.Name).CachedInfo().Config
+		require.Equal(t, want.Subjects, got.Subjects, want.Name)
+		require.Equal(t, jetstream.FileStorage, got.Storage, want.Name)
+		require.Equal(t, want.MaxBytes, got.MaxBytes, want.Name)
+		require.Equal(t, want.MaxAge, got.MaxAge, want.Name)
+		require.Equal(t, want.Duplicates, got.Duplicates, want.Name)
+		if want.Retention == contract.RetainForAge {
+			require.Equal(t, jetstream.LimitsPolicy, got.Retention, want.Name)
+			require.Equal(t, jetstream.DiscardOld, got.Discard, want.Name)
+		} else {
+			require.Equal(t, jetstream.WorkQueuePolicy, got.Retention, want.Name)
+			require.Equal(t, jetstream.DiscardNew, got.Discard, want.Name)
+		}
+		require.False(t, got.AllowRollup || got.AllowMsgTTL || got.AllowMsgSchedules || got.AllowMsgCounter || got.AllowAtomicPublish, want.Name)
+	}
+	for _, want := range contract.Consumers(lease) {
+		got := consumer(t, js, want)
+		require.Equal(t, want.Durable, got.Durable)
+		require.Equal(t, want.Filter, got.FilterSubject, want.Durable)
+		require.Equal(t, want.AckWait, got.AckWait, want.Durable)
+		require.Equal(t, want.MaxAckPending, got.MaxAckPending, want.Durable)
+		require.Equal(t, jetstream.AckExplicitPolicy, got.AckPolicy, want.Durable)
+		require.Equal(t, -1, got.MaxDeliver, want.Durable)
+		require.Zero(t, got.InactiveThreshold, "it stays without readers: %s", want.Durable)
+	}
+}
+
+func consumer(t *testing.T, js jetstream.JetStream, c contract.Consumer) jetstream.ConsumerConfig {
+	t.Helper()
+	cons, err := js.Consumer(t.Context(), c.Stream, c.Durable)
+	require.NoError(t, err)
+	return cons.CachedInfo().Config
+}
+
+func TestProvisionAgainChangesNothing(t *testing.T) {
+	t.Parallel()
+	js := bare(t)
+	configs := func() (out []any) {
+		require.NoError(t, bus.Provision(t.Context(), js, contract.Streams(), contract.Consumers(time.Minute)))
+		for _, s := range contract.Streams() {
+			info := stream(t, js, s.Name).CachedInfo()
+			out = append(out, info.Config, info.Created)
+		}
+		for _, c := range contract.Consumers(time.Minute) {
+			out = append(out, consumer(t, js, c))
+		}
+		return out
+	}
+	require.Equal(t, configs(), configs())
+}
+
+func TestProvisionAtOnce(t *testing.T) {
+	t.Parallel()
+	r := newRestartable(t)
+	errs := make([]error, 6)
+	var wg sync.WaitGroup
+	for i := range errs {
+		js, err := bus.JetStream(connect(t, r, zerolog.Nop()))
+		require.NoError(t, err)
+		wg.Go(func() { errs[i] = bus.Provision(t.Context(), js, contract.Streams(), contract.Consumers(time.Minute)) })
+	}
+	wg.Wait()
+	for _, err := range errs {
+		require.NoError(t, err)
+	}
+}
+
+func TestOtherLeaseUpdatesTheConsumers(t *testing.T) {
+	t.Parallel()
+	js := bare(t)
+	require.NoError(t, bus.Provision(t.Context(), js, contract.Streams(), contract.Consumers(5*time.Second)))
+	subject, err := contract.RunSubject(contract.QueueCorpus, contract.PriorityNormal, "noop", "j1")
+	require.NoError(t, err)
+	_, err = js.Publish(t.Context(), subject, []byte("{}"))
+	require.NoError(t, err)
+	require.NoError(t, bus.Provision(t.Context(), js, contract.Streams(), contract.Consumers(9*time.Second)))
+	for _, want := range contract.Consumers(9 * time.Second) {
+		require.Equal(t, want.AckWait, consumer(t, js, want).AckWait, want.Durable)
+	}
+	cons, err := js.Consumer(t.Context(), contract.StreamRuns, contract.RunConsumer(contract.QueueCorpus, contract.PriorityNormal))
+	require.NoError(t, err)
+	require.EqualValues(t, 1, cons.CachedInfo().NumPending, "messages that wait stay")
+}
+
+func TestProvisionRefusesOtherStreams(t *testing.T) {
+	t.Parallel()
+	js := bare(t)
+	want := contract.Stream{Name: "WANTED", Subjects: []string{"wanted.>"}, Retention: contract.RetainForAge, MaxAge: time.Hour, MaxBytes: 1 << 20, Duplicates: time.Minute}
+	for says, change := range map[string]func(*jetstream.StreamConfig){
+		"retention is WorkQueue, want Limits":                    func(c *jetstream.StreamConfig) { c.Retention = jetstream.WorkQueuePolicy },
+		"subjects are [wanted.a], want [wanted.>]":               func(c *jetstream.StreamConfig) { c.Subjects = []string{"wanted.a"} },
+		"subjects are [wanted.> more], want [wanted.>]":          func(c *jetstream.StreamConfig) { c.Subjects = []string{"wanted.>", "more"} },
+		"discard is DiscardNew, want DiscardOld":                 func(c *jetstream.StreamConfig) { c.Discard = jetstream.DiscardNew },
+		"storage is Memory, want File":                           func(c *jetstream.StreamConfig) { c.Storage = jetstream.MemoryStorage },
+		"max age is 1m0s, want 1h0m0s":                           func(c *jetstream.StreamConfig) { c.MaxAge, c.Duplicates = time.Minute, time.Minute },
+		"rollups, message TTLs, schedules, counters and atomic":  func(c *jetstream.StreamConfig) { c.AllowRollup = true },
+		"schedules, counters and atomic batches must be off":     func(c *jetstream.StreamConfig) { c.AllowMsgTTL = true },
+		"counters and atomic batches must be off":                func(c *jetstream.StreamConfig) { c.AllowAtomicPublish = true },
+		"message TTLs, schedules, counters and atomic batches m": func(c *jetstream.StreamConfig) { c.AllowMsgSchedules = true },
+		"atomic batches must be off":                             func(c *jetstream.StreamConfig) { c.AllowMsgCounter = true },
+	} {
+		have := jetstream.StreamConfig{
+			Name: want.Name, Subjects: want.Subjects, Storage: jetstream.FileStorage, Discard: jetstream.DiscardOld, Retention: jetstream.LimitsPolicy,
+			MaxBytes: want.MaxBytes, MaxMsgs: -1, MaxAge: want.MaxAge, Duplicates: want.Duplicates, Replicas: 1,
+		}
+		change(&have)
+		_, err := js.CreateStream(t.Context(), have)
+		require.NoError(t, err, says)
+		err = bus.Provision(t.Context(), js, []contract.Stream{want}, nil)
+		require.ErrorIs(t, err, bus.ErrDrift, says)
+		require.ErrorContains(t, err, "stream WANTED: ")
+		require.ErrorContains(t, err, says)
+		require.Equal(t, have.Retention, stream(t, js, want.Name).CachedInfo().Config.Retention, "it is left as it is")
+		require.NoError(t, js.DeleteStream(t.Context(), want.Name))
+	}
+}
+
+// What an operator may change without asking: how much is kept, and where.
+func TestProvisionLeavesSizesToTheOperator(t *testing.T) {
+	t.Parallel()
+	js := bare(t)
+	require.NoError(t, bus.Provision(t.Context(), js, contract.Streams(), nil))
+	cfg := stream(t, js, contract.StreamEvents).CachedInfo().Config
+	cfg.MaxBytes = 1 << 20
+	_, err := js.UpdateStream(t.Context(), cfg)
+	require.NoError(t, err)
+	require.NoError(t, bus.Provision(t.Context(), js, contract.Streams(), nil))
+	require.EqualValues(t, 1<<20, stream(t, js, contract.StreamEvents).CachedInfo().Config.MaxBytes)
+}
+
+func TestProvisionRefusesOtherConsumers(t *testing.T) {
+	t.Parallel()
+	js := bare(t)
+	require.NoError(t, bus.Provision(t.Context(), js, contract.Streams(), nil))
+	want := contract.Consumer{Stream: contract.StreamEvents, Durable: "reader", Filter: contract.PatternJobEvents, AckWait: time.Minute, MaxAckPending: 10}
+	for says, change := range map[string]func(*jetstream.ConsumerConfig){
+		`filter "nexus.events.auth.>"`: func(c *jetstream.ConsumerConfig) { c.FilterSubject = "nexus.events.auth.>" },
+		`filter ""`:                    func(c *jetstream.ConsumerConfig) { c.FilterSubject = "" },
+		"ack policy AckAll":            func(c *jetstream.ConsumerConfig) { c.AckPolicy = jetstream.AckAllPolicy },
+		"max deliver 3":                func(c *jetstream.ConsumerConfig) { c.MaxDeliver = 3 },
+		"ack policy AckNone": func(c *jetstream.ConsumerConfig) {
+			c.AckPolicy, c.AckWait, c.MaxAckPending = jetstream.AckNonePolicy, 0, 0
+		},
+		"filter \"\", ack policy AckExp": func(c *jetstream.ConsumerConfig) {
+			c.FilterSubject, c.FilterSubjects = "", []string{"nexus.events.a", "nexus.events.b"}
+		},
+	} {
+		have := jetstream.ConsumerConfig{
+			Durable: want.Durable, FilterSubject: want.Filter, AckPolicy: jetstream.AckExplicitPolicy, AckWait: want.AckWait, MaxDeliver: -1, MaxAckPending: want.MaxAckPending,
+		}
+		change(&have)
+		_, err := js.CreateConsumer(t.Context(), want.Stream, have)
+		require.NoError(t, err, says)
+		err = bus.Provision(t.Context(), js, nil, []contract.Consumer{want})
+		require.ErrorIs(t, err, bus.ErrDrift, says)
+		require.ErrorContains(t, err, "consumer reader of NEXUS_EVENTS: ")
+		require.ErrorContains(t, err, says)
+		require.NoError(t, js.DeleteConsumer(t.Context(), want.Stream, want.Durable))
+	}
+}
+
+func TestProvisionSaysWhatTheBrokerRefuses(t *testing.T) {
+	t.Parallel()
+	js := bare(t)
+	require.NoError(t, bus.Provision(t.Context(), js, contract.Streams(), nil))
+	overlapping := contract.Stream{Name: "OTHER", Subjects: []string{"nexus.events.job.>"}, Retention: contract.RetainUntilDone, MaxBytes: 1 << 20, Duplicates: time.Second}
+	require.ErrorContains(t, bus.Provision(t.Context(), js, []contract.Stream{overlapping}, nil), "create stream OTHER")
+	unnamed := contract.Stream{Name: "no good", Subjects: []string{"x"}}
+	require.ErrorContains(t, bus.Provision(t.Context(), js, []contract.Stream{unnamed}, nil), "look up stream no good")
+
+	second := contract.Consumer{Stream: contract.StreamRuns, Durable: "greedy", Filter: contract.PatternRuns, AckWait: time.Minute, MaxAckPending: 10}
+	require.NoError(t, bus.Provision(t.Context(), js, nil, contract.Consumers(time.Minute)))
+	require.ErrorContains(t, bus.Provision(t.Context(), js, nil, []contract.Consumer{second}), "create consumer greedy of NEXUS_RUNS")
+	second.Stream = "NOWHERE"
+	require.ErrorContains(t, bus.Provision(t.Context(), js, nil, []contract.Consumer{second}), "look up consumer greedy of NOWHERE")
+	broken := contract.Consumers(time.Minute)[0]
+	broken.MaxAckPending = -7
+	require.ErrorContains(t, bus.Provision(t.Context(), js, nil, []contract.Consumer{broken}), "update consumer "+broken.Durable)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, bus.Provision(ctx, js, contract.Streams(), nil), context.Canceled)
+	require.ErrorIs(t, bus.Provision(ctx, js, nil, contract.Consumers(time.Minute)), context.Canceled)
+}
