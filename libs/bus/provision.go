@@ -44,6 +44,10 @@ func streamConfig(s contract.Stream) jetstream.StreamConfig {
 		Duplicates: s.Duplicates,
 		Replicas:   1,
 	}
+	if s.Outside {
+		// Not even a service may take an outsider's message away unseen.
+		cfg.DenyDelete, cfg.DenyPurge = true, true
+	}
 	if s.Retention == contract.RetainForAge {
 		// A full log of the past gives up its oldest entries; a full queue of
 		// work must refuse new ones instead.
@@ -84,6 +88,8 @@ func streamDrift(want, got jetstream.StreamConfig) string {
 		return fmt.Sprintf("storage is %v, want %v", got.Storage, want.Storage)
 	case got.MaxAge != want.MaxAge:
 		return fmt.Sprintf("max age is %v, want %v", got.MaxAge, want.MaxAge)
+	case got.DenyDelete != want.DenyDelete, got.DenyPurge != want.DenyPurge:
+		return fmt.Sprintf("deny delete and purge are %v and %v, want %v and %v", got.DenyDelete, got.DenyPurge, want.DenyDelete, want.DenyPurge)
 	case got.AllowRollup, got.AllowMsgTTL, got.AllowMsgSchedules, got.AllowMsgCounter, got.AllowAtomicPublish, got.SubjectDeleteMarkerTTL != 0:
 		return "rollups, message TTLs, schedules, counters and atomic batches must be off"
 	}

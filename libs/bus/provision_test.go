@@ -116,30 +116,34 @@ func TestProvisionRefusesOtherStreams(t *testing.T) {
 	t.Parallel()
 	js := bare(t)
 	want := contract.Stream{Name: "WANTED", Subjects: []string{"wanted.>"}, Retention: contract.RetainForAge, MaxAge: time.Hour, MaxBytes: 1 << 20, Duplicates: time.Minute}
-	for says, change := range map[string]func(*jetstream.StreamConfig){
-		"retention is WorkQueue, want Limits":                    func(c *jetstream.StreamConfig) { c.Retention = jetstream.WorkQueuePolicy },
-		"subjects are [wanted.a], want [wanted.>]":               func(c *jetstream.StreamConfig) { c.Subjects = []string{"wanted.a"} },
-		"subjects are [wanted.> more], want [wanted.>]":          func(c *jetstream.StreamConfig) { c.Subjects = []string{"wanted.>", "more"} },
-		"discard is DiscardNew, want DiscardOld":                 func(c *jetstream.StreamConfig) { c.Discard = jetstream.DiscardNew },
-		"storage is Memory, want File":                           func(c *jetstream.StreamConfig) { c.Storage = jetstream.MemoryStorage },
-		"max age is 1m0s, want 1h0m0s":                           func(c *jetstream.StreamConfig) { c.MaxAge, c.Duplicates = time.Minute, time.Minute },
-		"rollups, message TTLs, schedules, counters and atomic":  func(c *jetstream.StreamConfig) { c.AllowRollup = true },
-		"schedules, counters and atomic batches must be off":     func(c *jetstream.StreamConfig) { c.AllowMsgTTL = true },
-		"counters and atomic batches must be off":                func(c *jetstream.StreamConfig) { c.AllowAtomicPublish = true },
-		"message TTLs, schedules, counters and atomic batches m": func(c *jetstream.StreamConfig) { c.AllowMsgSchedules = true },
-		"atomic batches must be off":                             func(c *jetstream.StreamConfig) { c.AllowMsgCounter = true },
+	const switches = "rollups, message TTLs, schedules, counters and atomic batches must be off"
+	for _, tc := range []struct {
+		says   string
+		change func(*jetstream.StreamConfig)
+	}{
+		{"retention is WorkQueue, want Limits", func(c *jetstream.StreamConfig) { c.Retention = jetstream.WorkQueuePolicy }},
+		{"subjects are [wanted.a], want [wanted.>]", func(c *jetstream.StreamConfig) { c.Subjects = []string{"wanted.a"} }},
+		{"subjects are [wanted.> more], want [wanted.>]", func(c *jetstream.StreamConfig) { c.Subjects = []string{"wanted.>", "more"} }},
+		{"discard is DiscardNew, want DiscardOld", func(c *jetstream.StreamConfig) { c.Discard = jetstream.DiscardNew }},
+		{"storage is Memory, want File", func(c *jetstream.StreamConfig) { c.Storage = jetstream.MemoryStorage }},
+		{"max age is 1m0s, want 1h0m0s", func(c *jetstream.StreamConfig) { c.MaxAge, c.Duplicates = time.Minute, time.Minute }},
+		{switches, func(c *jetstream.StreamConfig) { c.AllowRollup = true }},
+		{switches, func(c *jetstream.StreamConfig) { c.AllowMsgTTL = true }},
+		{switches, func(c *jetstream.StreamConfig) { c.AllowMsgSchedules = true }},
+		{switches, func(c *jetstream.StreamConfig) { c.AllowMsgCounter = true }},
+		{switches, func(c *jetstream.StreamConfig) { c.AllowAtomicPublish = true }},
 	} {
 		have := jetstream.StreamConfig{
 			Name: want.Name, Subjects: want.Subjects, Storage: jetstream.FileStorage, Discard: jetstream.DiscardOld, Retention: jetstream.LimitsPolicy,
 			MaxBytes: want.MaxBytes, MaxMsgs: -1, MaxAge: want.MaxAge, Duplicates: want.Duplicates, Replicas: 1,
 		}
-		change(&have)
+		tc.change(&have)
 		_, err := js.CreateStream(t.Context(), have)
-		require.NoError(t, err, says)
+		require.NoError(t, err, tc.says)
 		err = bus.Provision(t.Context(), js, []contract.Stream{want}, nil)
-		require.ErrorIs(t, err, bus.ErrDrift, says)
+		require.ErrorIs(t, err, bus.ErrDrift, tc.says)
 		require.ErrorContains(t, err, "stream WANTED: ")
-		require.ErrorContains(t, err, says)
+		require.ErrorContains(t, err, tc.says)
 		require.Equal(t, have.Retention, stream(t, js, want.Name).CachedInfo().Config.Retention, "it is left as it is")
 		require.NoError(t, js.DeleteStream(t.Context(), want.Name))
 	}
@@ -203,9 +207,13 @@ func TestProvisionSaysWhatTheBrokerRefuses(t *testing.T) {
 	require.ErrorContains(t, bus.Provision(t.Context(), js, nil, []contract.Consumer{second}), "create consumer greedy of NEXUS_RUNS")
 	second.Stream = "NOWHERE"
 	require.ErrorContains(t, bus.Provision(t.Context(), js, nil, []contract.Consumer{second}), "look up consumer greedy of NOWHERE")
-	broken := contract.Consumers(time.Minute)[0]
-	broken.MaxAckPending = -7
-	require.ErrorContains(t, bus.Provision(t.Context(), js, nil, []contract.Consumer{broken}), "update consumer "+broken.Durable)
+
+	_, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "NARROW", Subjects: []string{"narrow"}, ConsumerLimits: jetstream.StreamConsumerLimits{MaxAckPending: 10}})
+	require.NoError(t, err)
+	wide := contract.Consumer{Stream: "NARROW", Durable: "wide", Filter: "narrow", AckWait: time.Minute, MaxAckPending: 10}
+	require.NoError(t, bus.Provision(t.Context(), js, nil, []contract.Consumer{wide}))
+	wide.MaxAckPending = 11
+	require.ErrorContains(t, bus.Provision(t.Context(), js, nil, []contract.Consumer{wide}), "update consumer wide of NARROW")
 
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

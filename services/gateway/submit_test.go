@@ -209,7 +209,10 @@ func matches(r reply, kind, key string) error {
 	if err := json.Unmarshal(r.body, &got); err != nil {
 		return err
 	}
-	want := map[string]int{"queued": 200, "running": 200, "conflict": 409, "invalid": 422}[kind]
+	want, refused := map[string]int{"conflict": 409, "invalid": 422}[kind]
+	if !refused {
+		want = http.StatusOK
+	}
 	if r.status != want || (want == 200 && got.Status != kind) || (want != 200 && got.Detail != key) {
 		return fmt.Errorf("%s was answered %d %s", key, r.status, r.body)
 	}

@@ -92,21 +92,35 @@ func LoadOrCreateKeys(dir string, names ...string) (*Keys, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("create the key folder: %w", err)
 	}
+	return readKeys(dir, keyKind.loadOrCreate, true, names)
+}
+
+// LoadKeys reads the user keys of names from dir, and the issuer and the curve
+// key where callout asks for them. It creates nothing, so that a process needs
+// no more of the folder than its own keys.
+func LoadKeys(dir string, callout bool, names ...string) (*Keys, error) {
+	return readKeys(dir, keyKind.load, callout, names)
+}
+
+func readKeys(dir string, read func(keyKind, string) (Key, error), callout bool, names []string) (*Keys, error) {
 	account := keyKind{name: "account", create: nkeys.CreateAccount, valid: nkeys.IsValidPublicAccountKey}
 	curve := keyKind{name: "curve", create: nkeys.CreateCurveKeys, valid: nkeys.IsValidPublicCurveKey}
 	user := keyKind{name: "user", create: nkeys.CreateUser, valid: nkeys.IsValidPublicUserKey}
 
 	keys := &Keys{users: map[string]Key{}}
-	var issuerErr, xkeyErr error
-	keys.Issuer, issuerErr = account.loadOrCreate(filepath.Join(dir, issuerFile))
-	keys.XKey, xkeyErr = curve.loadOrCreate(filepath.Join(dir, xkeyFile))
-	problems := []error{issuerErr, xkeyErr}
+	var problems []error
+	if callout {
+		var issuerErr, xkeyErr error
+		keys.Issuer, issuerErr = read(account, filepath.Join(dir, issuerFile))
+		keys.XKey, xkeyErr = read(curve, filepath.Join(dir, xkeyFile))
+		problems = append(problems, issuerErr, xkeyErr)
+	}
 	for _, name := range names {
 		if !contract.ValidToken(name) {
 			problems = append(problems, fmt.Errorf("user name %q: want 1 to %d of a-z A-Z 0-9 _ -", name, contract.MaxToken))
 			continue
 		}
-		key, err := user.loadOrCreate(filepath.Join(dir, userPrefix+name+keySuffix))
+		key, err := read(user, filepath.Join(dir, userPrefix+name+keySuffix))
 		keys.users[name] = key
 		problems = append(problems, err)
 	}

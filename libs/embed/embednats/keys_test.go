@@ -154,3 +154,25 @@ func TestDamagedKeyCannotSign(t *testing.T) {
 	require.Nil(t, nc)
 	require.Error(t, err)
 }
+
+func TestLoadKeysCreatesNothing(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "keys")
+	_, err := embednats.LoadKeys(dir, false, "jobs")
+	require.ErrorContains(t, err, "user-jobs.nk")
+	made, err := embednats.LoadOrCreateKeys(dir, "jobs", "auth")
+	require.NoError(t, err)
+	require.NoError(t, os.Remove(filepath.Join(dir, "issuer.nk")))
+
+	own, err := embednats.LoadKeys(dir, false, "jobs")
+	require.NoError(t, err, "a service needs its own key only")
+	want, err := made.User("jobs")
+	require.NoError(t, err)
+	got, err := own.User("jobs")
+	require.NoError(t, err)
+	require.Equal(t, want.Public, got.Public)
+	_, err = own.User("auth")
+	require.Error(t, err)
+	_, err = embednats.LoadKeys(dir, true, "auth")
+	require.ErrorContains(t, err, "issuer.nk")
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
@@ -34,7 +35,7 @@ type infrastructure struct {
 }
 
 // startServers starts the servers that no setting names.
-func startServers(ctx context.Context, cfg Config, log zerolog.Logger, embedded bool) (*infrastructure, error) {
+func startServers(ctx context.Context, cfg Config, log zerolog.Logger, services []string, embedded bool) (*infrastructure, error) {
 	in := &infrastructure{cfg: cfg, log: log, databaseURL: cfg.DatabaseURL}
 	if embedded {
 		// Readable for the unprivileged user that Postgres runs as; what is
@@ -43,15 +44,11 @@ func startServers(ctx context.Context, cfg Config, log zerolog.Logger, embedded 
 			return in, fmt.Errorf("create the data folder: %w", err)
 		}
 	}
-	if cfg.NATSKeys != "" {
-		keys, err := embednats.LoadOrCreateKeys(cfg.NATSKeys, natsUsers()...)
-		if err != nil {
-			return in, err
-		}
-		in.keys = keys
+	if !embedded && cfg.NATSURL == "" {
+		return in, errors.New("NEXUS_NATS_URL is not set: a single service needs a NATS server; `nexus up` brings its own")
 	}
-	if !embedded {
-		return in, in.requireServers()
+	if err := in.openKeys(services, embedded); err != nil || !embedded {
+		return in, err
 	}
 	if cfg.DatabaseURL == "" {
 		server, err := embedpg.Start(ctx, embedpg.Options{
@@ -68,12 +65,28 @@ func startServers(ctx context.Context, cfg Config, log zerolog.Logger, embedded 
 	return in, nil
 }
 
-func (in *infrastructure) requireServers() error {
-	var errs []error
-	if in.cfg.NATSURL == "" {
-		errs = append(errs, errors.New("NEXUS_NATS_URL is not set: a single service needs a NATS server; `nexus up` brings its own"))
+// openKeys reads the NATS keys that services need. A process that brings the
+// NATS server needs all of them and makes those that are missing; any other
+// reads its own.
+func (in *infrastructure) openKeys(services []string, embedded bool) error {
+	dir := in.cfg.NATSKeys
+	if dir == "" {
+		return nil
 	}
-	return errors.Join(errs...)
+	var err error
+	if embedded && in.cfg.NATSURL == "" {
+		in.keys, err = embednats.LoadOrCreateKeys(dir, natsUsers()...)
+		return err
+	}
+	names, callout := slices.Clone(services), slices.Contains(services, "auth")
+	if callout {
+		names = append(names, calloutUser)
+	}
+	if in.cfg.SchemaMode == SchemaAuto || len(services) == 0 {
+		names = append(names, admin)
+	}
+	in.keys, err = embednats.LoadKeys(dir, callout, names...)
+	return err
 }
 
 func (in *infrastructure) startNATS() error {

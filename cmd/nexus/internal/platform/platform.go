@@ -66,7 +66,7 @@ func Run(ctx context.Context, opts Options) (err error) {
 			return err
 		}
 	}
-	p.infra, err = startServers(ctx, opts.Config, log, opts.Embedded)
+	p.infra, err = startServers(ctx, opts.Config, log, opts.Services, opts.Embedded)
 	defer func() {
 		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopServersWithin)
 		defer cancel()
@@ -104,7 +104,7 @@ func Create(ctx context.Context, cfg Config, logTo io.Writer, schemas []string) 
 	if err != nil {
 		return err
 	}
-	in, err := startServers(ctx, cfg, log, true)
+	in, err := startServers(ctx, cfg, log, nil, true)
 	if err == nil {
 		err = in.create(ctx, schemas)
 	}
@@ -142,7 +142,7 @@ func Remove(ctx context.Context, cfg Config, logTo io.Writer, schemas []string) 
 	if err != nil {
 		return err
 	}
-	in, err := startServers(ctx, cfg, log, true)
+	in, err := startServers(ctx, cfg, log, nil, true)
 	if err == nil {
 		err = in.remove(ctx, schemas)
 	}
