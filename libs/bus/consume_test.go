@@ -164,6 +164,8 @@ func TestConsumeEndsWhileItWaitsToTryAgain(t *testing.T) {
 	t.Parallel()
 	js := testkit.JetStream(t, testkit.NATS(t))
 	r := read(t, js, 4, nil)
+	publish(t, js, 0, 1)
+	testkit.Receive(t, r.got)
 	require.NoError(t, js.DeleteConsumer(t.Context(), contract.StreamEvents, contract.ConsumerAudit))
 	testkit.Eventually(t, func() bool { return strings.Contains(r.log.String(), "trying again") }, "it did not notice")
 	r.cancel()

@@ -26,6 +26,22 @@ type Message struct {
 	Body        json.RawMessage `json:"body"`
 }
 
+// EventMessage makes the message of a pack of events of one kind; see
+// contract.EventSubject for the word. Its id is that of the first event.
+func EventMessage(area, what, word string, events ...contract.Event) (Message, error) {
+	subject, err := contract.EventSubject(area, what, word)
+	if err != nil {
+		return Message{}, fmt.Errorf("name an event: %w", err)
+	}
+	body, err := contract.EncodeEvents(events)
+	if err != nil {
+		return Message{}, err
+	}
+	return Message{
+		Subject: subject, ID: events[0].ID, Type: contract.EventType(area, what), TraceParent: events[0].TraceParent, Body: body,
+	}, nil
+}
+
 // Publisher publishes for one service and waits for the broker's word.
 type Publisher struct {
 	js     jetstream.JetStream

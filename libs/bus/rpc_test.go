@@ -402,6 +402,7 @@ func TestOneProcessHandlesSoMuchAtOnce(t *testing.T) {
 	s := newSite(t)
 	var now, largest atomic.Int64
 	full, goOn := make(chan struct{}), make(chan struct{})
+	fill := sync.OnceFunc(func() { close(full) })
 	bus.Handle(s.rpc, "nexus.rpc.test.slow", func(context.Context, question) (answer, error) {
 		n := now.Add(1)
 		defer now.Add(-1)
@@ -412,7 +413,7 @@ func TestOneProcessHandlesSoMuchAtOnce(t *testing.T) {
 			}
 		}
 		if n == most {
-			close(full)
+			fill()
 		}
 		<-goOn
 		return answer{}, nil

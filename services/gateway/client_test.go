@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -58,10 +59,11 @@ func (i *instance) nobody() client {
 	return i.client(nil)
 }
 
-// reply is an answer of the REST API.
+// reply is an answer of the REST API, or why there is none.
 type reply struct {
 	t      testing.TB
 	what   string
+	err    error
 	status int
 	header http.Header
 	body   []byte
@@ -84,12 +86,21 @@ type problem struct {
 // send makes a request. What holds for every answer is checked here.
 func (c client) send(method, path, body string, header ...string) reply {
 	c.t.Helper()
+	return c.try(method, path, body, header...).sound()
+}
+
+// try makes a request and checks nothing: other goroutines may use it.
+func (c client) try(method, path, body string, header ...string) reply {
 	var in io.Reader
 	if body != "" {
 		in = strings.NewReader(body)
 	}
+	r := reply{t: c.t, what: method + " " + path}
 	req, err := http.NewRequestWithContext(c.t.Context(), method, c.base+path, in)
-	require.NoError(c.t, err)
+	if err != nil {
+		r.err = err
+		return r
+	}
 	if body != "" {
 		req.Header.Set("Content-Type", "application/json")
 	}
@@ -100,18 +111,32 @@ func (c client) send(method, path, body string, header ...string) reply {
 		req.Header.Set(header[i], header[i+1])
 	}
 	resp, err := c.http.Do(req)
-	require.NoError(c.t, err, "%s %s", method, path)
-	return read(c.t, method+" "+path, resp)
+	if err != nil {
+		r.err = err
+		return r
+	}
+	return r.read(resp)
 }
 
-func read(t testing.TB, what string, resp *http.Response) reply {
-	t.Helper()
+func (r reply) read(resp *http.Response) reply {
 	data, err := io.ReadAll(resp.Body)
-	require.NoError(t, err)
-	require.NoError(t, resp.Body.Close())
-	r := reply{t: t, what: what, status: resp.StatusCode, header: resp.Header, body: data}
-	require.NotEmpty(t, resp.Header.Get(requestID), "%s: every answer names its request", what)
-	if resp.StatusCode >= http.StatusBadRequest && resp.Request != nil && resp.Request.Method != http.MethodHead {
+	r.err, r.status, r.header, r.body = errors.Join(err, resp.Body.Close()), resp.StatusCode, resp.Header, data
+	return r
+}
+
+// background submits and hands over the answer.
+func (c client) background(body string) <-chan reply {
+	ch := make(chan reply, 1)
+	go func() { ch <- c.try(http.MethodPost, submitURL, body) }()
+	return ch
+}
+
+// sound checks what holds for every answer.
+func (r reply) sound() reply {
+	r.t.Helper()
+	require.NoError(r.t, r.err, r.what)
+	require.NotEmpty(r.t, r.header.Get(requestID), "%s: every answer names its request", r.what)
+	if r.status >= http.StatusBadRequest {
 		r.problem()
 	}
 	return r
@@ -140,6 +165,7 @@ func (r reply) problem() problem {
 // fails requires an error.
 func (r reply) fails(status int, code string) problem {
 	r.t.Helper()
+	require.NoError(r.t, r.err, r.what)
 	require.Equal(r.t, status, r.status, "%s: %s", r.what, r.body)
 	p := r.problem()
 	require.Equal(r.t, code, p.Code, "%s: %s", r.what, r.body)
@@ -149,6 +175,7 @@ func (r reply) fails(status int, code string) problem {
 // is requires a status and decodes the body into v, if there is one.
 func (r reply) is(status int, v any) {
 	r.t.Helper()
+	require.NoError(r.t, r.err, r.what)
 	require.Equal(r.t, status, r.status, "%s: %s", r.what, r.body)
 	if v != nil {
 		require.NoError(r.t, json.Unmarshal(r.body, v), "%s: %s", r.what, r.body)
@@ -193,5 +220,5 @@ func (i *instance) answer(conn net.Conn) reply {
 	i.w.t.Helper()
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	require.NoError(i.w.t, err)
-	return read(i.w.t, "raw request", resp)
+	return reply{t: i.w.t, what: "raw request"}.read(resp).sound()
 }

@@ -191,7 +191,7 @@ func TestManySubmitsAtOnceEachGetTheirOwnVerdict(t *testing.T) {
 			kind := kinds[i%len(kinds)]
 			// Two neighbours send the same key.
 			key := fmt.Sprintf("%s/%d", kind, i/8)
-			r := clients[i%len(clients)].send(http.MethodPost, submitURL, `{"job_type":"analyze","idempotency_key":"`+key+`","payload":{"n":`+fmt.Sprint(i)+`}}`)
+			r := clients[i%len(clients)].try(http.MethodPost, submitURL, `{"job_type":"analyze","idempotency_key":"`+key+`","payload":{"n":`+fmt.Sprint(i)+`}}`)
 			results <- matches(r, kind, key)
 		})
 	}
@@ -202,6 +202,9 @@ func TestManySubmitsAtOnceEachGetTheirOwnVerdict(t *testing.T) {
 }
 
 func matches(r reply, kind, key string) error {
+	if r.err != nil {
+		return r.err
+	}
 	var got struct {
 		Status any    `json:"status"`
 		Detail string `json:"detail"`
@@ -252,7 +255,7 @@ func TestHostilePayloads(t *testing.T) {
 		"{\"a\":\"\xff\"}": 422, "{\"a\":\"\xc0\x80\"}": 422, "{\"a\":\"\xed\xa0\x80\"}": 422,
 		`{"a":01}`: 400, `{"a":NaN}`: 400, `{"a":1E400}`: 400, `{'a':1}`: 400, `{"a":"` + "\x01" + `"}`: 400, `{"a":1}}`: 400,
 		`{"a":` + strings.Repeat("[", 10_001) + strings.Repeat("]", 10_001) + `}`: 400,
-		sized(contract.MaxPayload + 1): 413,
+		sized(contract.MaxPayload + 1):                                            413,
 	} {
 		r := c.send(http.MethodPost, submitURL, `{"job_type":"ingest_batch","payload":`+payload+`}`)
 		require.Equal(t, want, r.status, "%.60s: %.200s", payload, r.body)
@@ -267,12 +270,14 @@ func TestLargePayloadsTogetherFitTheirCommands(t *testing.T) {
 	w, g := start(t)
 	c := g.role(identity.Operator)
 	body := `{"job_type":"ingest_batch","payload":{"p":"` + strings.Repeat("x", 200<<10) + `"}}`
-	var wg sync.WaitGroup
-	for range 30 {
-		wg.Go(func() { c.send(http.MethodPost, submitURL, body).is(http.StatusOK, nil) })
+	answers := make([]<-chan reply, 30)
+	for i := range answers {
+		answers[i] = c.background(body)
 	}
-	wg.Wait()
-	require.Len(t, w.recorded, 30)
+	for _, answer := range answers {
+		testkit.Receive(t, answer).is(http.StatusOK, nil)
+	}
+	require.Len(t, w.recorded, len(answers))
 }
 
 func TestModeGate(t *testing.T) {
@@ -353,8 +358,7 @@ func TestStrangeAnswersOfTheRecorder(t *testing.T) {
 	w.stop["recorder"]()
 	cons, err := w.js.Consumer(t.Context(), contract.StreamCommands, contract.ConsumerRecorder)
 	require.NoError(t, err)
-	done := make(chan submitted, 1)
-	go func() { done <- g.role(identity.Operator).submit(http.StatusOK, `{"job_type":"analyze"}`) }()
+	answer := g.role(identity.Operator).background(`{"job_type":"analyze"}`)
 	msg, err := cons.Next(jetstream.FetchMaxWait(20 * time.Second))
 	require.NoError(t, err)
 	require.Equal(t, contract.TypeSubmitCommand, msg.Headers().Get(contract.HeaderType))
@@ -363,16 +367,18 @@ func TestStrangeAnswersOfTheRecorder(t *testing.T) {
 	require.NoError(t, json.Unmarshal(msg.Data(), &cmd))
 	inbox := msg.Headers().Get(contract.HeaderReplyTo)
 	good := contract.SubmitVerdict{Ref: cmd.Submissions[0].Ref, JobID: cmd.Submissions[0].JobID, Status: contract.StatusQueued}
-	for _, answer := range []any{
+	for _, said := range []any{
 		"nonsense", map[string]any{"verdicts": 7}, contract.SubmitReply{}, contract.SubmitReply{Verdicts: []contract.SubmitVerdict{{Ref: "another", Code: "conflict"}, {Code: "conflict"}}},
 		contract.SubmitReply{Verdicts: []contract.SubmitVerdict{good, {Ref: good.Ref, Code: contract.CodeConflict}}}, contract.SubmitReply{Verdicts: []contract.SubmitVerdict{good}},
 	} {
-		body, err := json.Marshal(answer)
+		body, err := json.Marshal(said)
 		require.NoError(t, err)
 		require.NoError(t, w.nc.Publish(inbox, body))
 	}
 	require.NoError(t, w.nc.Publish(inbox, nil))
-	require.Equal(t, "queued", testkit.Receive(t, done).Status, "the first verdict of the request counts")
+	var out submitted
+	testkit.Receive(t, answer).is(http.StatusOK, &out)
+	require.Equal(t, "queued", out.Status, "the first verdict of the request counts")
 	require.NoError(t, msg.Ack())
 	require.Contains(t, w.log.String(), "the recorder's answer is unreadable")
 }

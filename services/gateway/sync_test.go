@@ -1,13 +1,11 @@
 package gateway_test
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"sync"
 	"testing"
 
-	"github.com/nats-io/nats.go"
 	"github.com/stretchr/testify/require"
 
 	"nexus.internal/libs/contract"
@@ -19,32 +17,18 @@ import (
 
 const syncBody = `{"job_type":"analyze","execution_mode":"sync"}`
 
-// inBackground submits and hands over the answer.
-func inBackground(c client, body string) <-chan reply {
-	ch := make(chan reply, 1)
-	ctx, cancel := context.WithCancel(c.t.Context())
-	c.t.Cleanup(cancel)
-	go func() {
-		if ctx.Err() == nil {
-			ch <- c.send(http.MethodPost, submitURL, body)
-		}
-	}()
-	return ch
-}
-
 func impatient(c *gateway.Config) { c.SyncWaitSeconds = 0.2 }
 
 func TestSyncAnswersWithTheFinalStatus(t *testing.T) {
 	t.Parallel()
 	w, g := start(t)
 	for _, status := range []contract.Status{contract.StatusSucceeded, contract.StatusFailed, contract.StatusCancelled} {
-		answer := inBackground(g.role(identity.Operator), syncBody)
+		answer := g.role(identity.Operator).background(syncBody)
 		job := testkit.Receive(t, w.recorded)
 		require.Equal(t, contract.ModeSync, job.ExecutionMode)
 		w.finish(job.JobID, status)
 		var out submitted
-		r := testkit.Receive(t, answer)
-		r.is(http.StatusOK, &out)
+		testkit.Receive(t, answer).is(http.StatusOK, &out)
 		require.Equal(t, submitted{JobID: job.JobID, Status: string(status), JobType: "analyze", ExecutionMode: "sync"}, out)
 	}
 	require.Empty(t, w.requests(contract.RPCJobsGet), "the event says it all")
@@ -107,7 +91,7 @@ func jobIn(status contract.Status) answer {
 func TestSyncHearsOnlyItsOwnJob(t *testing.T) {
 	t.Parallel()
 	w, g := start(t)
-	first, second := inBackground(g.role(identity.Operator), syncBody), inBackground(g.role(identity.Admin), syncBody)
+	first, second := g.role(identity.Operator).background(syncBody), g.role(identity.Admin).background(syncBody)
 	a, b := testkit.Receive(t, w.recorded), testkit.Receive(t, w.recorded)
 	for _, nonsense := range []string{"", "{}", "[]", "null", `[{"id":"1"}]`, `[{"id":"1","type":"x","time":"2026-05-01T12:00:00Z","source":"x","data":7}]`} {
 		require.NoError(t, w.nc.Publish("nexus.events.job.succeeded.analyze", []byte(nonsense)))
@@ -118,8 +102,7 @@ func TestSyncHearsOnlyItsOwnJob(t *testing.T) {
 	status := map[string]string{a.JobID: "succeeded", b.JobID: "failed"}
 	for _, answer := range []<-chan reply{first, second} {
 		var out submitted
-		r := testkit.Receive(t, answer)
-		r.is(http.StatusOK, &out)
+		testkit.Receive(t, answer).is(http.StatusOK, &out)
 		require.Equal(t, status[out.JobID], out.Status)
 	}
 }
@@ -130,7 +113,7 @@ func TestManyWaitForOneJob(t *testing.T) {
 	body := `{"job_type":"analyze","execution_mode":"sync","idempotency_key":"one"}`
 	answers := make([]<-chan reply, 10)
 	for i := range answers {
-		answers[i] = inBackground(g.role(identity.Operator), body)
+		answers[i] = g.role(identity.Operator).background(body)
 	}
 	var id string
 	for range answers {
@@ -139,8 +122,7 @@ func TestManyWaitForOneJob(t *testing.T) {
 	w.finish(id, contract.StatusSucceeded)
 	for _, answer := range answers {
 		var out submitted
-		r := testkit.Receive(t, answer)
-		r.is(http.StatusOK, &out)
+		testkit.Receive(t, answer).is(http.StatusOK, &out)
 		require.Equal(t, submitted{JobID: id, Status: "succeeded", JobType: "analyze", ExecutionMode: "sync"}, out)
 	}
 }
@@ -153,7 +135,7 @@ func TestNobodyWaitsNobodyListens(t *testing.T) {
 	testkit.Receive(t, w.recorded)
 	idle := g.nc.NumSubscriptions()
 
-	first, second := inBackground(g.role(identity.Operator), syncBody), inBackground(g.role(identity.Operator), syncBody)
+	first, second := g.role(identity.Operator).background(syncBody), g.role(identity.Operator).background(syncBody)
 	a, b := testkit.Receive(t, w.recorded), testkit.Receive(t, w.recorded)
 	listening := g.nc.NumSubscriptions()
 	require.Equal(t, idle+3, listening, "one subscription for each way a job ends, however many wait")
@@ -165,8 +147,7 @@ func TestNobodyWaitsNobodyListens(t *testing.T) {
 	}
 	require.Equal(t, listening, g.nc.NumSubscriptions(), "somebody still waits")
 	w.finish(b.JobID, contract.StatusSucceeded)
-	r := testkit.Receive(t, second)
-	r.is(http.StatusOK, nil)
+	testkit.Receive(t, second).is(http.StatusOK, nil)
 	require.Equal(t, idle, g.nc.NumSubscriptions())
 
 	// A submit that is refused has not waited long.
@@ -190,7 +171,7 @@ func TestSyncAndEventsUnderLoad(t *testing.T) {
 	results := make(chan error, 100)
 	for i := range cap(results) {
 		wg.Go(func() {
-			r := c.send(http.MethodPost, submitURL, fmt.Sprintf(`{"job_type":"analyze","execution_mode":"sync","idempotency_key":"%c%d"}`, 'a'+i%3, i))
+			r := c.try(http.MethodPost, submitURL, fmt.Sprintf(`{"job_type":"analyze","execution_mode":"sync","idempotency_key":"%c%d"}`, 'a'+i%3, i))
 			results <- matches(r, string(ends[('a'+i%3)%len(ends)]), "")
 		})
 	}
@@ -199,21 +180,3 @@ func TestSyncAndEventsUnderLoad(t *testing.T) {
 		require.NoError(t, <-results)
 	}
 }
-
-// Waiting needs the broker; without it a submit says so.
-func TestSyncWithoutABroker(t *testing.T) {
-	t.Parallel()
-	var lost *nats.Conn
-	w, g := start(t, func(_ *gateway.Config, d *gateway.Deps) { lost = d.NC })
-	c := g.role(identity.Operator)
-	answer := inBackground(c, syncBody)
-	w.finish(testkit.Receive(t, w.recorded).JobID, contract.StatusSucceeded)
-	r := testkit.Receive(t, answer)
-	r.is(http.StatusOK, nil)
-	lost.Close()
-	for _, mode := range []string{"sync", "async"} {
-		c.send(http.MethodPost, submitURL, `{"job_type":"analyze","execution_mode":"`+mode+`"}`).fails(http.StatusServiceUnavailable, "unavailable")
-	}
-	g.role(identity.Operator).send(http.MethodGet, "/readyz", "").fails(http.StatusServiceUnavailable, "unavailable")
-}
-

@@ -123,17 +123,10 @@ func authEvent(ctx context.Context, what string, req contract.VerifyRequest, key
 	if actor == "" {
 		actor, word = "anonymous", "anonymous"
 	}
-	subject, err := contract.EventSubject(contract.AreaAuth, what, word)
-	if err != nil {
-		return bus.Message{}, err
-	}
-	trace := telemetry.TraceParent(ctx)
-	id := uuid.NewString()
-	body, err := contract.EncodeEvents([]contract.Event{{
-		ID: id, Type: contract.EventType(contract.AreaAuth, what), Time: now, Source: "nexus.auth", Actor: actor,
-		RequestID: req.RequestID, TraceParent: trace, Data: data,
-	}})
-	return bus.Message{Subject: subject, ID: id, Type: contract.EventType(contract.AreaAuth, what), TraceParent: trace, Body: body}, err
+	return bus.EventMessage(contract.AreaAuth, what, word, contract.Event{
+		ID: uuid.NewString(), Type: contract.EventType(contract.AreaAuth, what), Time: now, Source: "nexus.auth", Actor: actor,
+		RequestID: req.RequestID, TraceParent: telemetry.TraceParent(ctx), Data: data,
+	})
 }
 
 // Name implements run.Component.

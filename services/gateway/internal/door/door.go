@@ -208,18 +208,14 @@ func (d *Door) refuse(ctx context.Context, from wmjs.Delivery, body []byte, why 
 	if err != nil {
 		return fmt.Errorf("encode a rejection: %w", err)
 	}
-	kind, id, parent := contract.EventType(contract.AreaSubmit, contract.WhatRejected), placeOf(from)+".rejected", telemetry.TraceParent(ctx)
-	subject, err := contract.EventSubject(contract.AreaSubmit, contract.WhatRejected, owner)
-	if err != nil {
-		return fmt.Errorf("name a rejection: %w", err)
-	}
-	pack, err := contract.EncodeEvents([]contract.Event{{
-		ID: id, Type: kind, Time: d.now().UTC(), Source: "nexus.gateway", Actor: owner, RequestID: requestID(from.Header), TraceParent: parent, Data: data,
-	}})
+	message, err := bus.EventMessage(contract.AreaSubmit, contract.WhatRejected, owner, contract.Event{
+		ID: placeOf(from) + ".rejected", Type: contract.EventType(contract.AreaSubmit, contract.WhatRejected), Time: d.now().UTC(), Source: "nexus.gateway",
+		Actor: owner, RequestID: requestID(from.Header), TraceParent: telemetry.TraceParent(ctx), Data: data,
+	})
 	if err != nil {
 		return err
 	}
-	return d.pub.Publish(ctx, bus.Message{Subject: subject, ID: id, Type: kind, TraceParent: parent, Body: pack})
+	return d.pub.Publish(ctx, message)
 }
 
 func (d *Door) bury(ctx context.Context, from wmjs.Delivery, body []byte, why *fault.Error) error {

@@ -93,17 +93,12 @@ func (s *Server) auditDenied(ctx context.Context, caller identity.Caller, requir
 		s.log.Error().Err(err).Msg("could not encode an audit event")
 		return
 	}
-	parent, id := telemetry.TraceParent(ctx), uuid.NewString()
-	kind := contract.EventType(contract.AreaAuth, contract.WhatAuthDenied)
-	subject, err := contract.EventSubject(contract.AreaAuth, contract.WhatAuthDenied, string(caller.Role))
-	var body []byte
+	message, err := bus.EventMessage(contract.AreaAuth, contract.WhatAuthDenied, string(caller.Role), contract.Event{
+		ID: uuid.NewString(), Type: contract.EventType(contract.AreaAuth, contract.WhatAuthDenied), Time: s.deps.Now().UTC(), Source: "nexus.gateway",
+		Actor: caller.Owner, RequestID: req.RequestID, TraceParent: telemetry.TraceParent(ctx), Data: data,
+	})
 	if err == nil {
-		body, err = contract.EncodeEvents([]contract.Event{{
-			ID: id, Type: kind, Time: s.deps.Now().UTC(), Source: "nexus.gateway", Actor: caller.Owner, RequestID: req.RequestID, TraceParent: parent, Data: data,
-		}})
-	}
-	if err == nil {
-		err = s.deps.Publisher.Publish(ctx, bus.Message{Subject: subject, ID: id, Type: kind, TraceParent: parent, Body: body})
+		err = s.deps.Publisher.Publish(ctx, message)
 	}
 	if err != nil {
 		s.log.Error().Err(err).Str(telemetry.FieldRequestID, req.RequestID).Msg("an auth event could not be published")

@@ -35,7 +35,7 @@ func jobEvents(jobs []changed, now time.Time) ([]bus.Message, error) {
 	for _, k := range order {
 		for events := groups[k]; len(events) > 0; {
 			n := min(len(events), contract.MaxEventsPerMessage)
-			m, err := eventMessage(contract.AreaJob, k.status, k.jobType, events[:n])
+			m, err := bus.EventMessage(contract.AreaJob, k.status, k.jobType, events[:n]...)
 			if err != nil {
 				return nil, err
 			}
@@ -62,18 +62,6 @@ func jobEvent(c changed, now time.Time) (contract.Event, error) {
 		ID: contract.JobEventID(c.ID.String(), c.Version), Type: contract.EventType(contract.AreaJob, c.Status),
 		Time: now, Source: source, Actor: actor, RequestID: deref(c.RequestID), TraceParent: deref(c.TraceParent), Data: data,
 	}, nil
-}
-
-func eventMessage(area, what, word string, events []contract.Event) (bus.Message, error) {
-	subject, err := contract.EventSubject(area, what, word)
-	if err != nil {
-		return bus.Message{}, fmt.Errorf("name an event: %w", err)
-	}
-	body, err := contract.EncodeEvents(events)
-	if err != nil {
-		return bus.Message{}, err
-	}
-	return bus.Message{Subject: subject, Type: contract.EventType(area, what), TraceParent: events[0].TraceParent, Body: body}, nil
 }
 
 // Dispatch is a job that is ready to be run.

@@ -73,11 +73,11 @@ func staleLeaseEvents(jobs []changed, sweeper string, now time.Time) ([]bus.Mess
 		if err != nil {
 			return nil, fmt.Errorf("encode the recovery of job %s: %w", c.ID, err)
 		}
-		m, err := eventMessage(contract.AreaJob, contract.WhatStaleLease, c.JobType, []contract.Event{{
+		m, err := bus.EventMessage(contract.AreaJob, contract.WhatStaleLease, c.JobType, contract.Event{
 			ID:   contract.JobEventID(c.ID.String(), c.Version) + "/" + contract.WhatStaleLease,
 			Type: contract.EventType(contract.AreaJob, contract.WhatStaleLease), Time: now, Source: source, Actor: sweeper,
 			RequestID: deref(c.RequestID), TraceParent: deref(c.TraceParent), Data: data,
-		}})
+		})
 		if err != nil {
 			return nil, err
 		}
