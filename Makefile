@@ -14,6 +14,8 @@ USED := $(shell sed -n 's|^[[:space:]]*\./||p' go.work)
 FIRST := migrations libs
 LAST := cmd/nexus services/e2e bench
 MODULES := $(FIRST) $(filter-out $(FIRST) $(LAST),$(USED)) $(LAST)
+# Kept out of go.work, so that their many dependencies never mix with the product's.
+OUTSIDE := deploy tools
 
 CACHE := $(CURDIR)/.cache
 GOLANGCI := GOLANGCI_LINT_CACHE=$(CACHE)/golangci-lint $(CURDIR)/bin/golangci-lint
@@ -27,7 +29,7 @@ WARM = $$(go list work | grep -vxF $(HOT:%=-e %) | paste -sd, -)
 COVER_FLAGS = -count=1 -covermode=$(if $(call on,$(RACE)),atomic,set) -coverpkg=$(WARM) -coverprofile=$(CACHE)/cover/warm.out
 
 .PHONY: help run build test cover cover-report lint fmt fmt-check vet generate generate-check \
-	tidy tidy-check build-off test-tools bench verify clean
+	tidy tidy-check build-off test-outside bench verify clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,7 +69,8 @@ cover-report: ## Print the coverage of the last run; fail below COVER_MIN percen
 
 lint: bin/golangci-lint ## Run the linters over every module
 	$(GOLANGCI) run --allow-serial-runners $(MODULES:%=./%/...)
-	cd tools && GOWORK=off $(GOLANGCI) run --allow-serial-runners --config ../.golangci.yml ./...
+	@for module in $(OUTSIDE); do \
+		(cd $$module && GOWORK=off $(GOLANGCI) run --allow-serial-runners --config ../.golangci.yml ./...) || exit 1; done
 
 fmt: bin/golangci-lint ## Format the Go code
 	$(GOLANGCI) fmt
@@ -89,20 +92,20 @@ generate-check: ## Fail when the generated pages of docs/ are stale
 
 tidy: ## Tidy every go.mod, dependencies first, with the versions that the workspace uses
 	go work sync
-	@for module in $(MODULES) tools; do (cd $$module && go mod tidy) || exit 1; done
+	@for module in $(MODULES) $(OUTSIDE); do (cd $$module && go mod tidy) || exit 1; done
 
 tidy-check: ## Fail when a go.mod or go.sum is not tidy
-	@for module in $(MODULES) tools; do (cd $$module && go mod tidy -diff) || exit 1; done
+	@for module in $(MODULES) $(OUTSIDE); do (cd $$module && go mod tidy -diff) || { echo "$$module: run make tidy" >&2; exit 1; }; done
 
 build-off: ## Build every module on its own, without the workspace
 	@for module in $(MODULES); do (cd $$module && GOWORK=off go build ./...) || exit 1; done
 
-test-tools: ## Test the tools of this repository
-	cd tools && GOWORK=off go test ./...
+test-outside: ## Test the manifests in deploy and the tools
+	@for module in $(OUTSIDE); do (cd $$module && GOWORK=off go test -count=1 ./...) || exit 1; done
 
-bench: build ## Run the benchmarks
+bench: ## Measure nexus under load (ARGS='--help' explains)
 	@scripts/postgres.sh >/dev/null
-	go test -run='^$$' -bench=. -benchmem work
+	go run ./bench/load $(ARGS)
 
 verify: ## Everything that CI does
 	CI=true .ci/run

@@ -7,57 +7,82 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"sigs.k8s.io/yaml"
+	"go.yaml.in/yaml/v3"
 )
 
 // composeFile is the part of the Compose specification that compose.yaml uses:
 // anything else is refused.
 type composeFile struct {
-	Name     string                    `json:"name"`
-	Services map[string]composeService `json:"services"`
+	Name     string                    `yaml:"name"`
+	Services map[string]composeService `yaml:"services"`
 	Networks map[string]struct {
-		Internal bool `json:"internal"`
-	} `json:"networks"`
-	Volumes map[string]struct{} `json:"volumes"`
+		Internal bool `yaml:"internal"`
+	} `yaml:"networks"`
+	Volumes map[string]struct{} `yaml:"volumes"`
 
 	// The parts that services are merged from.
-	Nexus    any `json:"x-nexus"`
-	Settings any `json:"x-settings"`
-	Database any `json:"x-database"`
-	Service  any `json:"x-service"`
+	Nexus    any `yaml:"x-nexus"`
+	Settings any `yaml:"x-settings"`
+	Database any `yaml:"x-database"`
+	Service  any `yaml:"x-service"`
 }
 
 type composeService struct {
-	Image string `json:"image"`
+	Image string `yaml:"image"`
 	Build struct {
-		Context    string `json:"context"`
-		Dockerfile string `json:"dockerfile"`
-	} `json:"build"`
-	Command         []string          `json:"command"`
-	Environment     map[string]string `json:"environment"`
-	Networks        []string          `json:"networks"`
-	Ports           []string          `json:"ports"`
-	Volumes         []string          `json:"volumes"`
-	ReadOnly        bool              `json:"read_only"`
-	CapDrop         []string          `json:"cap_drop"`
-	SecurityOpt     []string          `json:"security_opt"`
-	Restart         string            `json:"restart"`
-	StopGracePeriod string            `json:"stop_grace_period"`
+		Context    string `yaml:"context"`
+		Dockerfile string `yaml:"dockerfile"`
+	} `yaml:"build"`
+	Command         []string          `yaml:"command"`
+	Environment     map[string]string `yaml:"environment"`
+	Networks        []string          `yaml:"networks"`
+	Ports           []string          `yaml:"ports"`
+	Volumes         []string          `yaml:"volumes"`
+	ReadOnly        bool              `yaml:"read_only"`
+	CapDrop         []string          `yaml:"cap_drop"`
+	SecurityOpt     []string          `yaml:"security_opt"`
+	Restart         string            `yaml:"restart"`
+	StopGracePeriod string            `yaml:"stop_grace_period"`
 	DependsOn       map[string]struct {
-		Condition string `json:"condition"`
-	} `json:"depends_on"`
+		Condition string `yaml:"condition"`
+	} `yaml:"depends_on"`
 	Healthcheck *struct {
-		Test     []string `json:"test"`
-		Interval string   `json:"interval"`
-		Retries  int      `json:"retries"`
-	} `json:"healthcheck"`
+		Test     []string `yaml:"test"`
+		Interval string   `yaml:"interval"`
+		Retries  int      `yaml:"retries"`
+	} `yaml:"healthcheck"`
 }
 
 func readCompose(t *testing.T) composeFile {
 	t.Helper()
-	var file composeFile
-	require.NoError(t, yaml.UnmarshalStrict([]byte(readFile(t, "compose.yaml")), &file))
+	file, err := decodeCompose(readFile(t, "compose.yaml"))
+	require.NoError(t, err)
 	return file
+}
+
+// decodeCompose refuses fields that are unknown or given twice; merge keys
+// (<<) may be overridden, as Compose does it.
+func decodeCompose(text string) (composeFile, error) {
+	var file composeFile
+	decoder := yaml.NewDecoder(strings.NewReader(text))
+	decoder.KnownFields(true)
+	err := decoder.Decode(&file)
+	return file, err
+}
+
+func TestComposeFieldsThatDoNotExistAreRefused(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct{ text, says string }{
+		"misspelt":        {"services: { auth: { comand: [auth] } }", "field comand not found"},
+		"twice":           {"services: { auth: { image: a, image: b } }", `mapping key "image" already defined`},
+		"of another type": {"services: { auth: { command: auth } }", "cannot unmarshal !!str"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := decodeCompose(tc.text)
+			require.ErrorContains(t, err, tc.says)
+		})
+	}
 }
 
 func TestComposeRunsEveryService(t *testing.T) {

@@ -1,6 +1,7 @@
 package deploy_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -16,7 +17,6 @@ import (
 	strictjson "sigs.k8s.io/json"
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
-	"sigs.k8s.io/yaml"
 )
 
 // document is one rendered object, as JSON.
@@ -71,7 +71,7 @@ func decodeAll(t *testing.T, environment string, docs []document) *manifests {
 // does not have, in the API server's spelling.
 func decode(doc document) (metav1.Object, error) {
 	var typed metav1.TypeMeta
-	if err := yaml.Unmarshal(doc, &typed); err != nil {
+	if err := json.Unmarshal(doc, &typed); err != nil {
 		return nil, fmt.Errorf("read the type: %w", err)
 	}
 	object := newObject(typed)
@@ -178,9 +178,9 @@ func (w workload) program() (*corev1.Container, bool) {
 func (m *manifests) environ(c *corev1.Container) map[string]string {
 	environ := map[string]string{}
 	for _, from := range c.EnvFrom {
-		for _, settings := range each[*corev1.ConfigMap](m) {
-			if from.ConfigMapRef != nil && from.ConfigMapRef.Name == settings.Name {
-				for name, value := range settings.Data {
+		for _, shared := range each[*corev1.ConfigMap](m) {
+			if from.ConfigMapRef != nil && from.ConfigMapRef.Name == shared.Name {
+				for name, value := range shared.Data {
 					environ[from.Prefix+name] = value
 				}
 			}
@@ -205,12 +205,13 @@ func TestOverlays(t *testing.T) {
 		t.Parallel()
 		requireRules(t, decodeAll(t, "prod", prod), ref)
 	})
-	for name, m := range mistakes() {
-		t.Run("found: "+name, func(t *testing.T) {
+	for _, mistake := range mistakes() {
+		t.Run("found: "+mistake.says, func(t *testing.T) {
 			t.Parallel()
-			spoilt := decodeAll(t, "prod", prod)
-			m.make(spoilt)
-			require.Contains(t, rules()[m.rule](spoilt, ref), m.says)
+			m := decodeAll(t, "prod", prod)
+			require.NotContains(t, mistake.rule(m, ref), mistake.says)
+			mistake.make(m)
+			require.Contains(t, mistake.rule(m, ref), mistake.says)
 		})
 	}
 }

@@ -9,15 +9,19 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// mistake is one that a rule must find in otherwise correct manifests.
+// mistake is one that a rule must find, and name, in otherwise correct
+// manifests of production.
 type mistake struct {
-	make func(*manifests)
-	rule string
 	says string
+	rule rule
+	make func(*manifests)
+}
+
+func mistakes() []mistake {
+	return slices.Concat(privilegeMistakes(), runMistakes(), secretMistakes(), networkMistakes(), referenceMistakes())
 }
 
 // first returns the object of a type and name; a typo here ends the test.
@@ -34,6 +38,9 @@ func container(m *manifests, deployment string) *corev1.Container {
 	return &pod(m, deployment).Containers[0]
 }
 
+// settings are the values that all containers share.
+func settings(m *manifests) map[string]string { return each[*corev1.ConfigMap](m)[0].Data }
+
 // without removes the object of a type and name.
 func without[T metav1.Object](m *manifests, name string) {
 	m.objects = slices.DeleteFunc(m.objects, func(object metav1.Object) bool {
@@ -42,127 +49,110 @@ func without[T metav1.Object](m *manifests, name string) {
 	})
 }
 
-func mistakes() map[string]mistake {
+func privilegeMistakes() []mistake {
 	on := true
-	all := map[string]mistake{
-		"root": {func(m *manifests) { pod(m, "jobs").SecurityContext.RunAsNonRoot = nil },
-			"pods are restricted", "Deployment jobs: may run as root"},
-		"no pod securityContext": {func(m *manifests) { pod(m, "jobs").SecurityContext = nil },
-			"pods are restricted", "Deployment jobs: no securityContext"},
-		"the node's network": {func(m *manifests) { pod(m, "jobs").HostNetwork = true },
-			"pods are restricted", "Deployment jobs: uses the node's namespaces"},
-		"service links": {func(m *manifests) { pod(m, "jobs").EnableServiceLinks = nil },
-			"pods are restricted", "Deployment jobs: enableServiceLinks is not false"},
-		"no seccomp profile": {func(m *manifests) { pod(m, "jobs").SecurityContext.SeccompProfile = nil },
-			"pods are restricted", "Deployment jobs: no seccomp profile"},
-		"no container securityContext": {func(m *manifests) { container(m, "jobs").SecurityContext = nil },
-			"pods are restricted", "Deployment jobs: container nexus has no securityContext"},
-		"a container's own user": {func(m *manifests) { container(m, "jobs").SecurityContext.RunAsUser = new(int64) },
-			"pods are restricted", "Deployment jobs: container nexus has a user of its own"},
-		"privileges": {func(m *manifests) { container(m, "jobs").SecurityContext.AllowPrivilegeEscalation = &on },
-			"pods are restricted", "Deployment jobs: container nexus may gain privileges"},
-		"a writable image": {func(m *manifests) { container(m, "jobs").SecurityContext.ReadOnlyRootFilesystem = nil },
-			"pods are restricted", "Deployment jobs: container nexus may write to its image"},
-		"capabilities": {func(m *manifests) {
-			container(m, "jobs").SecurityContext.Capabilities.Add = []corev1.Capability{"NET_ADMIN"}
-		},
-			"pods are restricted", "Deployment jobs: container nexus keeps capabilities"},
-		"no limit": {func(m *manifests) { delete(container(m, "jobs").Resources.Limits, corev1.ResourceMemory) },
-			"pods are restricted", "Deployment jobs: container nexus has no limit of memory"},
-		"no request": {func(m *manifests) {
-			pod(m, "jobs").InitContainers[0].Resources.Requests[corev1.ResourceCPU] = resource.Quantity{}
-		},
-			"pods are restricted", "Deployment jobs: container keys requests no cpu"},
-		"a service is missing": {func(m *manifests) { without[*appsv1.Deployment](m, "audit") },
-			"every service runs", "no Deployment audit that runs it"},
-		"a service runs another": {func(m *manifests) { container(m, "audit").Args = []string{"auth"} },
-			"every service runs", "no Deployment audit that runs it"},
-		"no budget": {func(m *manifests) { without[*policyv1.PodDisruptionBudget](m, "audit") },
-			"every service runs", "no PodDisruptionBudget audit"},
-		"no migration": {func(m *manifests) { without[*batchv1.Job](m, "migrate") },
-			"every service runs", "no Job migrate that runs it"},
-		"no NATS": {func(m *manifests) { without[*appsv1.StatefulSet](m, "nats") },
-			"every service runs", "no StatefulSet nats that runs it"},
-		"an unknown setting": {func(m *manifests) { container(m, "jobs").Env[0].Name = "NEXUS_NATS_KEY_DIR" },
-			"settings exist", "Deployment jobs: there is no setting NEXUS_NATS_KEY_DIR"},
-		"an unknown setting for all": {func(m *manifests) { each[*corev1.ConfigMap](m)[0].Data["NEXUS_LOGLEVEL"] = "info" },
-			"settings exist", "StatefulSet nats: there is no setting NEXUS_LOGLEVEL"},
-		"development mode": {func(m *manifests) { each[*corev1.ConfigMap](m)[0].Data["NEXUS_ENVIRONMENT"] = "dev" },
-			"the mode is the overlay's", `Job migrate: runs in "dev" mode`},
-		"services that migrate": {func(m *manifests) {
-			delete(each[*corev1.ConfigMap](m)[0].Data, "NEXUS_SCHEMA_MANAGEMENT_MODE")
-		},
-			"the mode is the overlay's", "Deployment jobs: may change the schema"},
-		"killed early": {func(m *manifests) { *pod(m, "gateway").TerminationGracePeriodSeconds = 34 },
-			"there is time to drain", "Deployment gateway: is killed before its 35 s have passed"},
-		"jobs outlast the process": {func(m *manifests) { each[*corev1.ConfigMap](m)[0].Data["NEXUS_SHUTDOWN_GRACE_SECONDS"] = "10" },
-			"there is time to drain", "Deployment corpus: jobs may take 20 s to end, and the process 10 s"},
-		"an invented endpoint": {func(m *manifests) { container(m, "gateway").LivenessProbe.HTTPGet.Path = "/live" },
-			"probes ask what is answered", "Deployment gateway: nobody answers /live"},
-		"a port without a name": {func(m *manifests) { container(m, "gateway").ReadinessProbe.HTTPGet.Port = intstr.FromString("web") },
-			"probes ask what is answered", "Deployment gateway: there is no port web"},
-		"a selector of nothing": {func(m *manifests) {
-			first[*corev1.Service](m, "gateway").Spec.Selector = map[string]string{"app.kubernetes.io/name": "gatevay"}
-		},
-			"selectors select something", "Service gateway selects no pod"},
-		"a volume that is not there": {func(m *manifests) { container(m, "corpus").VolumeMounts[0].Name = "files" },
-			"what is mounted exists", "Deployment corpus: there is no volume files"},
-		"a claim that is not there": {func(m *manifests) { without[*corev1.PersistentVolumeClaim](m, "corpus-objects") },
-			"what is mounted exists", "Deployment corpus: there is no claim for volume objects"},
-		"an image without a version": {func(m *manifests) { container(m, "jobs").Image = "nexus:latest" },
-			"images have a version", "Deployment jobs: image nexus:latest has no version"},
-		"a token": {func(m *manifests) { pod(m, "jobs").AutomountServiceAccountToken = &on },
-			"workloads have accounts without power", "Deployment jobs: has a token"},
-		"a shared account": {func(m *manifests) { pod(m, "jobs").ServiceAccountName = "auth" },
-			"workloads have accounts without power", "Deployment jobs: has no account of its own"},
+	inPod := func(says string, change func(*corev1.PodSpec)) mistake {
+		return mistake{"Deployment jobs: " + says, restricted, func(m *manifests) { change(pod(m, "jobs")) }}
 	}
-	for name, m := range secretMistakes() {
-		all[name] = m
+	inContainer := func(says string, change func(*corev1.SecurityContext)) mistake {
+		return inPod("container nexus "+says, func(p *corev1.PodSpec) { change(p.Containers[0].SecurityContext) })
 	}
-	for name, m := range networkMistakes() {
-		all[name] = m
+	return []mistake{
+		inPod("no securityContext", func(p *corev1.PodSpec) { p.SecurityContext = nil }),
+		inPod("may run as root", func(p *corev1.PodSpec) { p.SecurityContext.RunAsNonRoot = nil }),
+		inPod("no seccomp profile", func(p *corev1.PodSpec) { p.SecurityContext.SeccompProfile = nil }),
+		inPod("uses the node's namespaces", func(p *corev1.PodSpec) { p.HostNetwork = true }),
+		inPod("enableServiceLinks is not false", func(p *corev1.PodSpec) { p.EnableServiceLinks = nil }),
+		inPod("container nexus has no securityContext", func(p *corev1.PodSpec) { p.Containers[0].SecurityContext = nil }),
+		inPod("container nexus has no limit of memory", func(p *corev1.PodSpec) { delete(p.Containers[0].Resources.Limits, "memory") }),
+		inPod("container keys requests no cpu", func(p *corev1.PodSpec) { delete(p.InitContainers[0].Resources.Requests, "cpu") }),
+		inContainer("has a user of its own", func(sc *corev1.SecurityContext) { sc.RunAsUser = new(int64) }),
+		inContainer("may gain privileges", func(sc *corev1.SecurityContext) { sc.AllowPrivilegeEscalation = &on }),
+		inContainer("may write to its image", func(sc *corev1.SecurityContext) { sc.ReadOnlyRootFilesystem = nil }),
+		inContainer("keeps capabilities", func(sc *corev1.SecurityContext) { sc.Capabilities.Add = []corev1.Capability{"NET_ADMIN"} }),
+		{"Deployment jobs: has a token", accountsHaveNoPower, func(m *manifests) { pod(m, "jobs").AutomountServiceAccountToken = &on }},
+		{"Deployment jobs: has no account of its own", accountsHaveNoPower, func(m *manifests) { pod(m, "jobs").ServiceAccountName = "auth" }},
+		{"ServiceAccount jobs hands out its token", accountsHaveNoPower, func(m *manifests) {
+			first[*corev1.ServiceAccount](m, "jobs").AutomountServiceAccountToken = nil
+		}},
 	}
-	return all
 }
 
-func secretMistakes() map[string]mistake {
-	const rule = "secrets are references"
+func runMistakes() []mistake {
+	return []mistake{
+		{"no Deployment audit that runs it", everyServiceRuns, func(m *manifests) { without[*appsv1.Deployment](m, "audit") }},
+		{"no Deployment auth that runs it", everyServiceRuns, func(m *manifests) { container(m, "auth").Args = []string{"audit"} }},
+		{"no PodDisruptionBudget audit", everyServiceRuns, func(m *manifests) { without[*policyv1.PodDisruptionBudget](m, "audit") }},
+		{"no Job migrate that runs it", everyServiceRuns, func(m *manifests) { without[*batchv1.Job](m, "migrate") }},
+		{"no StatefulSet nats that runs it", everyServiceRuns, func(m *manifests) { without[*appsv1.StatefulSet](m, "nats") }},
+		{"Deployment jobs: there is no setting NEXUS_NATS_KEY_DIR", settingsExist, func(m *manifests) { container(m, "jobs").Env[0].Name = "NEXUS_NATS_KEY_DIR" }},
+		{"StatefulSet nats: there is no setting NEXUS_LOGLEVEL", settingsExist, func(m *manifests) { settings(m)["NEXUS_LOGLEVEL"] = "info" }},
+		{"Deployment jobs: there is no ConfigMap settings", settingsExist, func(m *manifests) { container(m, "jobs").EnvFrom[0].ConfigMapRef.Name = "settings" }},
+		{`Job migrate: runs in "dev" mode`, modeIsTheOverlays, func(m *manifests) { settings(m)["NEXUS_ENVIRONMENT"] = "dev" }},
+		{"Deployment jobs: may change the schema", modeIsTheOverlays, func(m *manifests) { delete(settings(m), "NEXUS_SCHEMA_MANAGEMENT_MODE") }},
+		{"Deployment gateway: is killed before its 35 s have passed", timeToDrain, func(m *manifests) { *pod(m, "gateway").TerminationGracePeriodSeconds = 34 }},
+		{"Deployment corpus: jobs may take 20 s to end, and the process 10 s", timeToDrain, func(m *manifests) { settings(m)["NEXUS_SHUTDOWN_GRACE_SECONDS"] = "10" }},
+		{"Deployment jobs: image nexus:latest has no version", imagesHaveAVersion, func(m *manifests) { container(m, "jobs").Image = "nexus:latest" }},
+		{"Deployment jobs: image nexus has no version", imagesHaveAVersion, func(m *manifests) { container(m, "jobs").Image = "nexus" }},
+	}
+}
+
+func secretMistakes() []mistake {
 	set := func(name, value string) func(*manifests) {
 		return func(m *manifests) {
 			c := container(m, "auth")
 			c.Env = append(c.Env, corev1.EnvVar{Name: name, Value: value})
 		}
 	}
-	return map[string]mistake{
-		"a Secret with its value": {func(m *manifests) {
+	return []mistake{
+		{"Secret nexus-database holds its values", secretsAreReferences, func(m *manifests) {
 			m.objects = append(m.objects, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "nexus-database"}})
-		}, rule, "Secret nexus-database holds its values"},
-		"a secret in a setting": {set("NEXUS_BOOTSTRAP_ADMIN_KEY", "hunter2"), rule, "Deployment auth: NEXUS_BOOTSTRAP_ADMIN_KEY holds a secret"},
-		"a password in a URL":   {set("NEXUS_NATS_URL", "nats://me:hunter2@nats"), rule, "Deployment auth: NEXUS_NATS_URL holds a secret"},
-		"a secret for all": {func(m *manifests) { each[*corev1.ConfigMap](m)[0].Data["NEXUS_DATABASE_URL"] = "postgres://localhost" },
-			rule, "ConfigMap " + "nexus-settings: NEXUS_DATABASE_URL holds a secret"},
-		"a Secret nobody knows": {func(m *manifests) {
+		}},
+		{"Deployment auth: NEXUS_BOOTSTRAP_ADMIN_KEY holds a secret", secretsAreReferences, set("NEXUS_BOOTSTRAP_ADMIN_KEY", "hunter2")},
+		{"Deployment auth: NEXUS_NATS_URL holds a secret", secretsAreReferences, set("NEXUS_NATS_URL", "nats://me:hunter2@nats")},
+		{"NEXUS_DATABASE_URL in a ConfigMap is a secret", secretsAreReferences, func(m *manifests) { settings(m)["NEXUS_DATABASE_URL"] = "postgres://localhost" }},
+		{"NEXUS_NATS_URL in a ConfigMap is a secret", secretsAreReferences, func(m *manifests) { settings(m)["NEXUS_NATS_URL"] = "nats://me:hunter2@nats" }},
+		{"Deployment auth: README.md does not tell how to make nexus-keys-of-nats", secretsAreReferences, func(m *manifests) {
 			volumes := pod(m, "auth").Volumes
 			volumes[slices.IndexFunc(volumes, func(v corev1.Volume) bool { return v.Secret != nil })].Secret.SecretName = "nexus-keys-of-nats"
-		}, rule, "Deployment auth: README.md does not tell how to make nexus-keys-of-nats"},
+		}},
 	}
 }
 
-func networkMistakes() map[string]mistake {
-	const rule = "only the gateway is open"
-	return map[string]mistake{
-		"nothing is closed": {func(m *manifests) { without[*networkingv1.NetworkPolicy](m, "default-deny") },
-			rule, "no NetworkPolicy closes everything"},
-		"NATS is open": {func(m *manifests) { first[*networkingv1.NetworkPolicy](m, "nats").Spec.Ingress[0].From = nil },
-			rule, "NetworkPolicy nats lets outsiders in"},
-		"NATS is open to a neighbour": {func(m *manifests) {
-			first[*networkingv1.NetworkPolicy](m, "nats").Spec.Ingress[0].From[0].NamespaceSelector = &metav1.LabelSelector{}
-		}, rule, "NetworkPolicy nats lets outsiders in"},
-		"every port": {func(m *manifests) { first[*networkingv1.NetworkPolicy](m, "gateway").Spec.Ingress[0].Ports = nil },
-			rule, "NetworkPolicy gateway opens every pod or every port"},
-		"the way out is open": {func(m *manifests) { first[*networkingv1.NetworkPolicy](m, "reach-database").Spec.Egress[0].Ports = nil },
-			rule, "NetworkPolicy reach-database lets pods reach every port"},
-		"a door beside the gateway": {func(m *manifests) { first[*corev1.Service](m, "nats").Spec.Type = corev1.ServiceTypeNodePort },
-			rule, "Service nats is of type NodePort"},
+func networkMistakes() []mistake {
+	policy := func(m *manifests, name string) *networkingv1.NetworkPolicySpec {
+		return &first[*networkingv1.NetworkPolicy](m, name).Spec
+	}
+	return []mistake{
+		{"no NetworkPolicy closes everything", onlyTheGatewayIsOpen, func(m *manifests) { without[*networkingv1.NetworkPolicy](m, "default-deny") }},
+		{"NetworkPolicy nats lets outsiders in", onlyTheGatewayIsOpen, func(m *manifests) { policy(m, "nats").Ingress[0].From = nil }},
+		{"NetworkPolicy nats lets outsiders in", onlyTheGatewayIsOpen, func(m *manifests) {
+			policy(m, "nats").Ingress[0].From[0].NamespaceSelector = &metav1.LabelSelector{}
+		}},
+		{"NetworkPolicy gateway opens every pod or every port", onlyTheGatewayIsOpen, func(m *manifests) { policy(m, "gateway").Ingress[0].Ports = nil }},
+		{"NetworkPolicy reach-database lets pods reach every port", onlyTheGatewayIsOpen, func(m *manifests) { policy(m, "reach-database").Egress[0].Ports = nil }},
+		{"Service nats is of type NodePort", onlyTheGatewayIsOpen, func(m *manifests) { first[*corev1.Service](m, "nats").Spec.Type = "NodePort" }},
+	}
+}
+
+func referenceMistakes() []mistake {
+	misspelt := map[string]string{"app.kubernetes.io/name": "gatevay"}
+	return []mistake{
+		{"Deployment gateway: nobody answers /live", probesAreAnswered, func(m *manifests) { container(m, "gateway").LivenessProbe.HTTPGet.Path = "/live" }},
+		{"Deployment gateway: there is no port web", probesAreAnswered, func(m *manifests) { container(m, "gateway").ReadinessProbe.HTTPGet.Port = intstr.FromString("web") }},
+		{"Service gateway selects no pod", selectorsSelect, func(m *manifests) { first[*corev1.Service](m, "gateway").Spec.Selector = misspelt }},
+		{"PodDisruptionBudget gateway selects no pod", selectorsSelect, func(m *manifests) {
+			first[*policyv1.PodDisruptionBudget](m, "gateway").Spec.Selector.MatchLabels = misspelt
+		}},
+		{"a peer of NetworkPolicy reach-nats selects no pod", selectorsSelect, func(m *manifests) {
+			first[*networkingv1.NetworkPolicy](m, "reach-nats").Spec.Egress[0].To[0].PodSelector.MatchLabels = misspelt
+		}},
+		{"Deployment corpus: there is no volume files", mountsExist, func(m *manifests) { container(m, "corpus").VolumeMounts[0].Name = "files" }},
+		{"Deployment corpus: there is no claim for volume objects", mountsExist, func(m *manifests) {
+			without[*corev1.PersistentVolumeClaim](m, "corpus-objects")
+		}},
+		{"Deployment corpus: mounts a folder of the node", mountsExist, func(m *manifests) {
+			pod(m, "corpus").Volumes[0].HostPath = &corev1.HostPathVolumeSource{Path: "/"}
+		}},
 	}
 }

@@ -71,9 +71,10 @@ func restricted(m *manifests, _ reference) []string {
 
 func restrictedContainer(w workload, c corev1.Container) []string {
 	var p problems
-	for _, amount := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory} {
-		p.add(!c.Resources.Requests[amount].IsZero(), "%s: container %s requests no %s", w, c.Name, amount)
-		p.add(!c.Resources.Limits[amount].IsZero(), "%s: container %s has no limit of %s", w, c.Name, amount)
+	for _, what := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory} {
+		request, limit := c.Resources.Requests[what], c.Resources.Limits[what]
+		p.add(request.Sign() > 0, "%s: container %s requests no %s", w, c.Name, what)
+		p.add(limit.Cmp(request) >= 0 && limit.Sign() > 0, "%s: container %s has no limit of %s", w, c.Name, what)
 	}
 	sc := c.SecurityContext
 	if sc == nil {
@@ -111,11 +112,13 @@ func everyServiceRuns(m *manifests, ref reference) []string {
 
 func settingsExist(m *manifests, ref reference) []string {
 	var p problems
-	settings := names[*corev1.ConfigMap](m)
+	maps := names[*corev1.ConfigMap](m)
 	for _, w := range m.workloads() {
 		for _, c := range w.containers() {
 			for _, from := range c.EnvFrom {
-				p.add(from.ConfigMapRef != nil && settings[from.ConfigMapRef.Name], "%s: there is no such ConfigMap: %v", w, from)
+				if from.ConfigMapRef != nil {
+					p.add(maps[from.ConfigMapRef.Name], "%s: there is no ConfigMap %s", w, from.ConfigMapRef.Name)
+				}
 			}
 			for name := range m.environ(&c) {
 				_, known := ref.settings[name]
@@ -147,9 +150,9 @@ func secretsAreReferences(m *manifests, ref reference) []string {
 	for _, secret := range each[*corev1.Secret](m) {
 		p.add(false, "Secret %s holds its values", secret.Name)
 	}
-	for _, settings := range each[*corev1.ConfigMap](m) {
-		for name, value := range settings.Data {
-			p.add(!isSecret(name) && !holdsPassword(value), "ConfigMap %s: %s holds a secret", settings.Name, name)
+	for _, shared := range each[*corev1.ConfigMap](m) {
+		for name, value := range shared.Data {
+			p.add(!isSecret(name) && !holdsPassword(value), "%s in a ConfigMap is a secret", name)
 		}
 	}
 	documented := func(w workload, text string) {

@@ -53,6 +53,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	err = errors.Join(m.measure(limited), m.sheet.Err(), m.clean())
 	m.run.Took = time.Since(m.run.Started)
+	if m.sheet.Empty() {
+		return err
+	}
 	figures := report.Markdown(m.run, m.sheet)
 	if _, printErr := io.WriteString(stdout, figures); err != nil || printErr != nil {
 		// What was measured until then is shown, and not kept.

@@ -39,7 +39,7 @@ func (w *Worker) execute(ctx context.Context, i *item) {
 		attribute.String("nexus.job_id", g.JobID), attribute.Int("nexus.attempt", g.Attempt), attribute.String("nexus.worker", w.cfg.Name),
 	))
 	started := time.Now()
-	value, err := w.runHandler(ctx, g)
+	value, err := w.runInTurn(ctx, g)
 	if err != nil {
 		span.SetStatus(codes.Error, cut(err.Error(), 200))
 	}
@@ -75,6 +75,17 @@ func (w *Worker) logRun(g contract.Grant, r contract.RunResult, traceID string) 
 	}
 	w.log.WithLevel(level).Str("error", r.ErrorText).Bool("permanent", r.Permanent).Str(telemetry.FieldJobID, g.JobID).Str(telemetry.FieldJobType, g.JobType).Str(telemetry.FieldRequestID, g.RequestID).
 		Str(telemetry.FieldTraceID, traceID).Int("attempt", g.Attempt).Int64("runtime_ms", r.RuntimeMS).Msg("job run " + string(r.Outcome))
+}
+
+// runInTurn calls the handler once fewer than the allowed number are at work.
+func (w *Worker) runInTurn(ctx context.Context, g contract.Grant) (Result, error) {
+	select {
+	case w.handling <- struct{}{}:
+		defer func() { <-w.handling }()
+		return w.runHandler(ctx, g)
+	case <-ctx.Done():
+		return Result{}, context.Cause(ctx)
+	}
 }
 
 type handled struct {

@@ -27,17 +27,17 @@ const (
 // for.
 func (w *Worker) fetchUntil(ctx context.Context, cons jetstream.Consumer) {
 	for {
-		n := w.slots.reserve(ctx, w.cfg.RunsPerMessage)
+		n, unit := w.slots.reserve(ctx)
 		if n == 0 {
 			return
 		}
 		w.working.Go(func() {
-			unused, err := w.fetch(ctx, cons, n)
+			unused, err := w.fetch(ctx, cons, n, unit)
 			if err != nil && ctx.Err() == nil {
 				w.log.Warn().Err(err).Msg("fetching runs was interrupted; trying again")
 				wait(ctx, time.Second)
 			}
-			w.slots.fetched(unused * w.cfg.RunsPerMessage)
+			w.slots.fetched(unused * unit)
 		})
 	}
 }
@@ -51,8 +51,9 @@ func wait(ctx context.Context, d time.Duration) {
 	}
 }
 
-// fetch takes up to n messages and returns how many did not come.
-func (w *Worker) fetch(ctx context.Context, cons jetstream.Consumer, n int) (unused int, err error) {
+// fetch takes up to n messages, for which unit slots each are reserved, and
+// returns how many did not come.
+func (w *Worker) fetch(ctx context.Context, cons jetstream.Consumer, n, unit int) (unused int, err error) {
 	fetchCtx, cancel := context.WithTimeout(ctx, fetchWait)
 	defer cancel()
 	got, err := cons.Fetch(n, jetstream.FetchContext(fetchCtx), jetstream.FetchHeartbeat(5*time.Second))
@@ -61,7 +62,7 @@ func (w *Worker) fetch(ctx context.Context, cons jetstream.Consumer, n int) (unu
 	}
 	for msg := range got.Messages() {
 		n--
-		w.receive(ctx, msg)
+		w.receive(ctx, msg, unit)
 	}
 	if err := got.Error(); err != nil && fetchCtx.Err() == nil && !errors.Is(err, nats.ErrTimeout) {
 		return n, fmt.Errorf("fetch: %w", err)
@@ -69,20 +70,20 @@ func (w *Worker) fetch(ctx context.Context, cons jetstream.Consumer, n int) (unu
 	return n, nil
 }
 
-func (w *Worker) receive(ctx context.Context, msg jetstream.Msg) {
+func (w *Worker) receive(ctx context.Context, msg jetstream.Msg, unit int) {
 	var run contract.RunMessage
 	if err := json.Unmarshal(msg.Data(), &run); err != nil || len(run.JobIDs) == 0 {
 		w.log.Error().Err(err).Str(telemetry.FieldSubject, msg.Subject()).Msg("a run message is unreadable; its jobs will be sent again by the sweeper")
 		if err := msg.TermWithReason("unreadable run message"); err != nil {
 			w.log.Warn().Err(err).Msg("could not drop an unreadable run message")
 		}
-		w.slots.release(w.cfg.RunsPerMessage)
+		w.slots.arrived(unit, 0)
 		return
 	}
 	d := &delivery{msg: msg}
 	trace := telemetry.TraceParent(telemetry.FromHeader(context.WithoutCancel(ctx), msg.Headers()))
 	d.left.Store(int32(len(run.JobIDs)))
-	w.slots.release(w.cfg.RunsPerMessage - len(run.JobIDs))
+	w.slots.arrived(unit, len(run.JobIDs))
 	for _, id := range run.JobIDs {
 		i := newItem(id, trace, d)
 		w.held.add(i)

@@ -29,9 +29,9 @@ func (s Settings) Validate() error {
 func (s Settings) Lease() time.Duration { return time.Duration(s.LeaseSeconds) * time.Second }
 
 // Config is a worker's configuration under these settings.
-func (s Settings) Config(queue string, concurrency, runsPerMessage int) Config {
+func (s Settings) Config(queue string, concurrency int) Config {
 	return Config{
-		Name: s.Name, Queue: queue, Concurrency: concurrency, RunsPerMessage: runsPerMessage,
+		Name: s.Name, Queue: queue, Concurrency: concurrency,
 		Lease: s.Lease(), Grace: time.Duration(s.GraceSeconds) * time.Second,
 	}
 }

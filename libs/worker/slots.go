@@ -5,13 +5,18 @@ import (
 	"sync"
 )
 
-// slots counts the handlers that may still be started. Room is reserved before
-// a message is fetched, so a worker never holds work that another could do.
+// slots counts the jobs that may still be taken. Room is reserved before a
+// message is fetched, so a worker never holds work that another could do.
+//
+// A message may carry several jobs. Room is reserved for as many as messages
+// carried lately; when they turn out to carry more, the worker holds a few jobs
+// too many for a moment and takes no more until it has run them.
 type slots struct {
 	mu       sync.Mutex
 	total    int
 	free     int
 	fetches  int
+	perMsg   float64
 	notified chan struct{}
 }
 
@@ -19,40 +24,51 @@ type slots struct {
 const maxFetches = 4
 
 func newSlots(total int) *slots {
-	return &slots{total: total, free: total, notified: make(chan struct{}, 1)}
+	return &slots{total: total, free: total, perMsg: 1, notified: make(chan struct{}, 1)}
 }
 
-// reserve waits for room for at least unit slots and takes as many whole units
-// as are free. While another fetch is waiting it also waits for a quarter of
-// all slots: many small requests cost more than one large one. It returns 0
-// when ctx has ended.
-func (s *slots) reserve(ctx context.Context, unit int) int {
+// reserve waits for room for a message and takes as much as there is: room for
+// so many messages of unit jobs each. While another fetch is waiting it also
+// waits for a quarter of all slots: many small requests cost more than one large
+// one. It returns 0 messages when ctx has ended.
+func (s *slots) reserve(ctx context.Context) (messages, unit int) {
 	for {
-		if n := s.tryReserve(unit); n > 0 {
-			return n
+		if messages, unit = s.tryReserve(); messages > 0 {
+			return messages, unit
 		}
 		select {
 		case <-s.notified:
 		case <-ctx.Done():
-			return 0
+			return 0, 0
 		}
 	}
 }
 
-func (s *slots) tryReserve(unit int) int {
+func (s *slots) tryReserve() (messages, unit int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	unit = min(s.total, int(s.perMsg+0.5))
 	need := unit
 	if s.fetches > 0 {
 		need = max(unit, s.total/4)
 	}
 	if s.free < need || s.fetches >= maxFetches {
-		return 0
+		return 0, 0
 	}
-	n := s.free / unit
-	s.free -= n * unit
+	messages = s.free / unit
+	s.free -= messages * unit
 	s.fetches++
-	return n
+	return messages, unit
+}
+
+// arrived corrects the room reserved for a message by what it carries, and
+// remembers it: an average in which the last few messages count most.
+func (s *slots) arrived(unit, jobs int) {
+	s.mu.Lock()
+	s.perMsg += (float64(max(1, jobs)) - s.perMsg) / 4
+	s.free += unit - jobs
+	s.mu.Unlock()
+	s.notify()
 }
 
 // fetched ends a fetch and gives back the slots it did not use.
@@ -64,7 +80,7 @@ func (s *slots) fetched(unused int) {
 	s.notify()
 }
 
-// release gives back n slots; a negative n takes them without waiting.
+// release gives back n slots.
 func (s *slots) release(n int) {
 	s.mu.Lock()
 	s.free += n

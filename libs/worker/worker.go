@@ -36,9 +36,6 @@ type Config struct {
 	Queue string
 	// Concurrency is how many handlers run at once.
 	Concurrency int
-	// RunsPerMessage is the most jobs a run message of this queue carries;
-	// above 1 only for queues of short jobs.
-	RunsPerMessage int
 	// Lease is how long a claim lasts without a heartbeat.
 	Lease time.Duration
 	// Grace is how long running handlers may take to end after a stop.
@@ -87,7 +84,9 @@ type Worker struct {
 	tracer   trace.Tracer
 	handlers map[string]Handler
 
-	slots    *slots
+	slots *slots
+	// handling holds a token for each handler at work.
+	handling chan struct{}
 	held     *heldJobs
 	claims   *batch.Batcher[*item]
 	finishes *batch.Batcher[*item]
@@ -128,13 +127,13 @@ func New(cfg Config, deps Deps, handlers map[string]Handler) (*Worker, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	cfg.RunsPerMessage = min(max(1, cfg.RunsPerMessage), contract.MaxRunsPerMessage)
 	w := &Worker{
 		cfg: cfg, deps: deps, handlers: handlers,
-		log:    deps.Log.With().Str(telemetry.FieldWorker, cfg.Name).Str("queue", cfg.Queue).Logger(),
-		tracer: deps.Tracer.Tracer("nexus.internal/libs/worker"),
-		slots:  newSlots(max(cfg.Concurrency, cfg.RunsPerMessage)),
-		held:   newHeldJobs(),
+		log:      deps.Log.With().Str(telemetry.FieldWorker, cfg.Name).Str("queue", cfg.Queue).Logger(),
+		tracer:   deps.Tracer.Tracer("nexus.internal/libs/worker"),
+		slots:    newSlots(cfg.Concurrency),
+		handling: make(chan struct{}, cfg.Concurrency),
+		held:     newHeldJobs(),
 	}
 	w.claims = batch.New(batch.Options[*item]{Max: contract.MaxBatch, Writers: 2, Flush: w.claim})
 	w.finishes = batch.New(batch.Options[*item]{

@@ -112,7 +112,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 }
 
 func newWorker(cfg Config, deps Deps, handlers map[string]worker.Handler) (*worker.Worker, error) {
-	return worker.New(deps.Worker.Config(contract.QueueCorpus, cfg.WorkerConcurrency, 1), worker.Deps{NC: deps.NC, JS: deps.JS, Log: deps.Log, Tracer: deps.Tracer}, handlers)
+	return worker.New(deps.Worker.Config(contract.QueueCorpus, cfg.WorkerConcurrency), worker.Deps{NC: deps.NC, JS: deps.JS, Log: deps.Log, Tracer: deps.Tracer}, handlers)
 }
 
 func warnOfMissingRoot(cfg Config, log zerolog.Logger) {

@@ -164,7 +164,7 @@ func TestOneAnswerToEveryBadKey(t *testing.T) {
 func TestWhoAmI(t *testing.T) {
 	t.Parallel()
 	for _, rawEnabled := range []bool{true, false} {
-		w, g := start(t, config(func(c *gateway.Config) { c.RawModeEnabled = rawEnabled }))
+		w, g := start(t, with(func(c *gateway.Config) { c.RawModeEnabled = rawEnabled }))
 		w.caller(contract.VerifyReply{Owner: "raw-operator", Role: "operator", RawModeEnabled: true})
 		w.caller(contract.VerifyReply{Owner: "public-admin", Role: "admin"})
 		for owner, want := range map[string]struct {

@@ -255,7 +255,20 @@ func (w *world) service(name string, subjects ...string) {
 			return fn(req)
 		})
 	}
-	w.stop[name] = testkit.Start(w.t, rpc)
+	stop := testkit.Start(w.t, rpc)
+	w.stop[name] = func() {
+		stop()
+		// The server must know that nobody listens any more.
+		require.NoError(w.t, w.nc.Flush())
+	}
+}
+
+// sick starts a service that cannot do its work.
+func (w *world) sick(name string, why error) (stop func()) {
+	w.t.Helper()
+	rpc := bus.NewRPC(w.nc, zerolog.Nop(), noop.NewTracerProvider(), name)
+	rpc.Health(func(context.Context) error { return why })
+	return testkit.Start(w.t, rpc)
 }
 
 // answer changes what a service says.
@@ -381,14 +394,16 @@ func (w *world) follow(stream, filter string, handle jetstream.MessageHandler) {
 type instance struct {
 	w       *world
 	address string
-	nc      *nats.Conn
-	stop    func()
+	// wire leads to the NATS server, nc goes over it.
+	wire *wire
+	nc   *nats.Conn
+	stop func()
 }
 
 // setting changes how a gateway is started.
 type setting func(*gateway.Config, *gateway.Deps)
 
-func config(change func(*gateway.Config)) setting {
+func with(change func(*gateway.Config)) setting {
 	return func(c *gateway.Config, _ *gateway.Deps) { change(c) }
 }
 
@@ -398,9 +413,12 @@ func withDoor(_ *gateway.Config, d *gateway.Deps) { d.NATSDoor = true }
 // longer patience for sync submits.
 func (w *world) gateway(settings ...setting) *instance {
 	w.t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // the listener lives as long as the gateway
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(w.t, err)
-	nc := testkit.Connect(w.t, w.server)
+	network := newWire(w.t, w.server.ClientURL())
+	nc, err := bus.Connect(network.url(), "gateway", zerolog.New(w.log))
+	require.NoError(w.t, err)
+	w.t.Cleanup(nc.Close)
 	cfg := gateway.Config{HTTPAddr: listener.Addr().String(), RawModeEnabled: true, AsyncEnabled: true, SyncWaitSeconds: 60, MaxBodyBytes: 1 << 20}
 	deps := gateway.Deps{
 		NC: nc, JS: testkit.JetStream(w.t, nc), Listener: listener, Log: zerolog.New(w.log), Tracer: noop.NewTracerProvider(),
@@ -412,7 +430,7 @@ func (w *world) gateway(settings ...setting) *instance {
 	require.NoError(w.t, cfg.Validate())
 	s, err := gateway.New(cfg, deps)
 	require.NoError(w.t, err)
-	return &instance{w: w, address: listener.Addr().String(), nc: nc, stop: testkit.Start(w.t, s.Components()...)}
+	return &instance{w: w, address: listener.Addr().String(), wire: network, nc: nc, stop: testkit.Start(w.t, s.Components()...)}
 }
 
 // start is a gateway in a world of its own.

@@ -34,7 +34,8 @@ func TestRequestIDs(t *testing.T) {
 			require.NoError(t, uuid.Validate(got), "%s: %q became %q", name, bad, got)
 		}
 	}
-	require.NotEqual(t, g.nobody().send(http.MethodGet, "/healthz", "").header.Get(requestID), g.nobody().send(http.MethodGet, "/healthz", "").header.Get(requestID))
+	first := g.nobody().send(http.MethodGet, "/healthz", "").header.Get(requestID)
+	require.NotEqual(t, first, g.nobody().send(http.MethodGet, "/healthz", "").header.Get(requestID))
 }
 
 // No HTTP library sends control characters; an attacker does.

@@ -119,7 +119,7 @@ func TestJobTypes(t *testing.T) {
 
 func TestAsyncDisabled(t *testing.T) {
 	t.Parallel()
-	w, g := start(t, config(func(c *gateway.Config) { c.AsyncEnabled = false }))
+	w, g := start(t, with(func(c *gateway.Config) { c.AsyncEnabled = false }))
 	w.judges(func(s contract.Submission) (contract.SubmitVerdict, bool) {
 		return contract.SubmitVerdict{JobID: s.JobID, Status: contract.StatusSucceeded, Existing: true}, true
 	})
@@ -150,8 +150,13 @@ func TestIdempotentIDs(t *testing.T) {
 	require.Equal(t, first, submit(another, "ann", "analyze", "key-1"))
 	ids := map[string]bool{first: true}
 	for _, other := range [][3]string{
-		{"anna", "analyze", "key-1"}, {"ann", "ingest_batch", "key-1"}, {"ann", "analyze", "key-2"}, {"ann", "analyze", "KEY-1"},
-		{"ann", "analyze", "key-1 "}, {"ann", "analyze", ""}, {"ann", "analyze", ""},
+		{"anna", "analyze", "key-1"},
+		{"ann", "ingest_batch", "key-1"},
+		{"ann", "analyze", "key-2"},
+		{"ann", "analyze", "KEY-1"},
+		{"ann", "analyze", "key-1 "},
+		{"ann", "analyze", ""},
+		{"ann", "analyze", ""},
 	} {
 		id := submit(g, other[0], other[1], other[2])
 		require.False(t, ids[id], "%v has the id of another", other)
@@ -283,7 +288,7 @@ func TestLargePayloadsTogetherFitTheirCommands(t *testing.T) {
 func TestModeGate(t *testing.T) {
 	t.Parallel()
 	for _, rawEnabled := range []bool{true, false} {
-		w, g := start(t, config(func(c *gateway.Config) { c.RawModeEnabled = rawEnabled }))
+		w, g := start(t, with(func(c *gateway.Config) { c.RawModeEnabled = rawEnabled }))
 		w.caller(contract.VerifyReply{Owner: "raw-operator", Role: "operator", RawModeEnabled: true})
 		w.caller(contract.VerifyReply{Owner: "public-admin", Role: "admin"})
 		status := func(owner, jobType, payload string) int {
@@ -368,8 +373,12 @@ func TestStrangeAnswersOfTheRecorder(t *testing.T) {
 	inbox := msg.Headers().Get(contract.HeaderReplyTo)
 	good := contract.SubmitVerdict{Ref: cmd.Submissions[0].Ref, JobID: cmd.Submissions[0].JobID, Status: contract.StatusQueued}
 	for _, said := range []any{
-		"nonsense", map[string]any{"verdicts": 7}, contract.SubmitReply{}, contract.SubmitReply{Verdicts: []contract.SubmitVerdict{{Ref: "another", Code: "conflict"}, {Code: "conflict"}}},
-		contract.SubmitReply{Verdicts: []contract.SubmitVerdict{good, {Ref: good.Ref, Code: contract.CodeConflict}}}, contract.SubmitReply{Verdicts: []contract.SubmitVerdict{good}},
+		"nonsense",
+		map[string]any{"verdicts": 7},
+		contract.SubmitReply{},
+		contract.SubmitReply{Verdicts: []contract.SubmitVerdict{{Ref: "another", Code: "conflict"}, {Code: "conflict"}}},
+		contract.SubmitReply{Verdicts: []contract.SubmitVerdict{good, {Ref: good.Ref, Code: contract.CodeConflict}}},
+		contract.SubmitReply{Verdicts: []contract.SubmitVerdict{good}},
 	} {
 		body, err := json.Marshal(said)
 		require.NoError(t, err)

@@ -59,7 +59,7 @@ func TestSyncOfAFinishedJobDoesNotWait(t *testing.T) {
 
 func TestSyncWaitEndsFirst(t *testing.T) {
 	t.Parallel()
-	w, g := start(t, config(impatient))
+	w, g := start(t, with(impatient))
 	c := g.role(identity.Operator)
 	for name, tc := range map[string]struct {
 		verdict verdictFunc
@@ -143,7 +143,7 @@ func TestNobodyWaitsNobodyListens(t *testing.T) {
 	select {
 	case <-first:
 	case <-second:
-		first, second = second, first
+		second = first
 	}
 	require.Equal(t, listening, g.nc.NumSubscriptions(), "somebody still waits")
 	w.finish(b.JobID, contract.StatusSucceeded)

@@ -120,7 +120,7 @@ func (s *Service) switchBench(ctx context.Context, ready func()) error {
 }
 
 func (s *Service) benchWorker() (*worker.Worker, error) {
-	return worker.New(s.deps.Worker.Config(contract.QueueBench, s.cfg.BenchWorkers, contract.MaxRunsPerMessage),
+	return worker.New(s.deps.Worker.Config(contract.QueueBench, s.cfg.BenchWorkers),
 		worker.Deps{NC: s.deps.NC, JS: s.deps.JS, Log: s.deps.Log, Tracer: s.deps.Tracer}, map[string]worker.Handler{contract.JobNoop: noop})
 }
 

@@ -111,7 +111,7 @@ func newRegistry(cfg Config, tracer trace.TracerProvider) (*plugin.Registry, err
 
 func newWorker(cfg Config, deps Deps, handler *analyze.Handler) (*worker.Worker, error) {
 	w, err := worker.New(
-		deps.Worker.Config(contract.QueuePlugins, cfg.WorkerConcurrency, 1),
+		deps.Worker.Config(contract.QueuePlugins, cfg.WorkerConcurrency),
 		worker.Deps{NC: deps.NC, JS: deps.JS, Log: deps.Log, Tracer: deps.Tracer},
 		map[string]worker.Handler{contract.JobAnalyze: handler.Handle},
 	)

@@ -20,7 +20,7 @@ func run(args []string, out io.Writer) error {
 	module := flags.String("module", "", "common import path `prefix` of the measured modules")
 	root := flags.String("root", ".", "`folder` that the prefix stands for")
 	minimum := flags.Float64("min", 0, "lowest accepted coverage of a row, in `percent`")
-	skip := flags.String("skip", "", "comma-separated `rows` left out, such as test support")
+	skip := flags.String("skip", "", "comma-separated `folders` left out, such as test support")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}

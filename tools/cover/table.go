@@ -38,7 +38,7 @@ func summarize(p profile, module, root string, skip []string) (table, error) {
 			return nil, fmt.Errorf("%s is not part of %s", file, module)
 		}
 		name := rowName(inside)
-		if slices.Contains(skip, name) {
+		if isBelow(name, skip) {
 			continue
 		}
 		counts, err := isCounted(filepath.Join(root, filepath.FromSlash(inside)))
@@ -71,6 +71,12 @@ func summarize(p profile, module, root string, skip []string) (table, error) {
 func rowName(file string) string {
 	folders := strings.Split(path.Dir(file), "/")
 	return strings.Join(folders[:min(2, len(folders))], "/")
+}
+
+func isBelow(name string, folders []string) bool {
+	return slices.ContainsFunc(folders, func(folder string) bool {
+		return name == folder || strings.HasPrefix(name, folder+"/")
+	})
 }
 
 // isCounted reports whether a source file is meant to be covered by tests:

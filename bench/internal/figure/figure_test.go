@@ -63,7 +63,9 @@ func TestUnknownFiguresAreAnError(t *testing.T) {
 	t.Parallel()
 	s := figure.NewSheet()
 	s.Put("nexus.speed", 1)
+	require.True(t, s.Empty())
 	s.Put(figure.WAL, 1)
+	require.False(t, s.Empty())
 	require.ErrorContains(t, s.Err(), "nexus.speed")
 
 	s = figure.NewSheet()

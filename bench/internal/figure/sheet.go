@@ -61,6 +61,9 @@ func (s *Sheet) fail(err error) {
 // Err is the first error there was.
 func (s *Sheet) Err() error { return s.err }
 
+// Empty reports whether there is no figure yet.
+func (s *Sheet) Empty() bool { return len(s.values) == 0 }
+
 // PutLatencies adds the median and the 99th percentile; of no latency nothing.
 func (s *Sheet) PutLatencies(name string, l *pace.Latencies) {
 	if l.Count() == 0 {

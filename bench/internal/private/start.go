@@ -66,8 +66,9 @@ func Start(ctx context.Context, opts Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a data folder: %w", err)
 	}
-	// As root, Postgres runs as a user of its own, who must get through.
-	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // what is secret inside has modes of its own
+	// As root, Postgres runs as a user of its own, who must get through. What is
+	// secret inside has modes of its own.
+	if err := os.Chmod(dir, 0o755); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the data folder: %w", err), os.RemoveAll(dir))
 	}
 	s := &Server{DataDir: filepath.Join(dir, "data"), Key: "bench-" + rand.Text(), ended: make(chan struct{})}

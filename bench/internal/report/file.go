@@ -37,7 +37,7 @@ func Write(path, figures string) error {
 	if err != nil {
 		return fmt.Errorf("write figures to %s: %w", path, err)
 	}
-	if err := os.WriteFile(path, []byte(replaced), 0o644); err != nil { //nolint:gosec // documentation is for everybody
+	if err := os.WriteFile(path, []byte(replaced), 0o644); err != nil {
 		return fmt.Errorf("write the results: %w", err)
 	}
 	return nil

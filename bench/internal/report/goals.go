@@ -39,34 +39,35 @@ func Goals() []Goal {
 // outcome is how a goal turned out.
 type outcome struct {
 	ours, rivals float64
-	// measured is false when a figure is missing.
-	measured bool
-	// ratio is ours to the bound's unit: to River's figure, or to the amount.
+	// found says that our figure is there, compared that all it is held against
+	// is there too.
+	found, compared bool
+	// ratio is ours to River's, where that is the goal.
 	ratio float64
 	met   bool
 }
 
 func (g Goal) judge(s *figure.Sheet) outcome {
 	var o outcome
-	o.ours, o.measured = s.Median(g.Ours)
+	o.ours, o.found = s.Median(g.Ours)
 	if g.Kind == figure.Count {
 		// One lost job in one round is one too many.
 		_, o.ours = s.Range(g.Ours)
 	}
-	compared := o.ours
+	o.compared = o.found
+	value := o.ours
 	if g.Rivals != "" {
-		var ok bool
-		o.rivals, ok = s.Median(g.Rivals)
-		o.measured = o.measured && ok && o.rivals > 0
-		if o.measured {
+		o.rivals, o.compared = s.Median(g.Rivals)
+		o.compared = o.compared && o.found && o.rivals > 0
+		if o.compared {
 			o.ratio = o.ours / o.rivals
 		}
-		compared = o.ratio
+		value = o.ratio
 	}
 	if g.AtMost {
-		o.met = o.measured && compared <= g.Bound
+		o.met = o.compared && value <= g.Bound
 	} else {
-		o.met = o.measured && compared >= g.Bound
+		o.met = o.compared && value >= g.Bound
 	}
 	return o
 }

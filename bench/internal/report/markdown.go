@@ -29,6 +29,7 @@ type Run struct {
 func Markdown(run Run, sheet *figure.Sheet) string {
 	var b strings.Builder
 	b.WriteString(head(run))
+	b.WriteString(disturbance(sheet))
 	b.WriteString(goalTable(sheet))
 	for _, g := range []figure.Group{figure.Floors, figure.Nexus, figure.River, figure.Machine} {
 		b.WriteString(groupTables(g, sheet))
@@ -63,6 +64,19 @@ func head(run Run) string {
 	return b.String()
 }
 
+// disturbedFrom is the share of the machine from which other processes make
+// rates and latencies worthless.
+const disturbedFrom = 0.12
+
+// disturbance warns of a machine that did other things as well.
+func disturbance(s *figure.Sheet) string {
+	share, ok := s.Median(figure.OtherProcesses)
+	if !ok || share < disturbedFrom {
+		return ""
+	}
+	return fmt.Sprintf("**Disturbed: other processes used %s of the machine. Rates and latencies do not count; processor times and bytes do.**\n\n", show(figure.Share, share))
+}
+
 func plural(n int, what string) string {
 	if n == 1 {
 		return "1 " + what
@@ -83,8 +97,10 @@ func goalTable(sheet *figure.Sheet) string {
 		if g.Rivals != "" {
 			row[4] = fmt.Sprintf("%s %g ×", sign, g.Bound)
 		}
-		if o.measured {
+		if o.found {
 			row[1] = show(g.Kind, o.ours)
+		}
+		if o.compared {
 			row[5] = verdict(g, o)
 			if g.Rivals != "" {
 				row[2], row[3] = show(g.Kind, o.rivals), fmt.Sprintf("%.2f ×", o.ratio)
@@ -189,6 +205,9 @@ func median(s *figure.Sheet, kind figure.Kind, name string) string {
 
 func spread(s *figure.Sheet, kind figure.Kind, name string) string {
 	least, most := s.Range(name)
+	if least == most {
+		return ""
+	}
 	return show(kind, least) + " – " + show(kind, most)
 }
 

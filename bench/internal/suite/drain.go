@@ -48,16 +48,17 @@ func (n *Nexus) drain(ctx context.Context) error {
 	return n.tally(ctx, int64(n.opts.Jobs))
 }
 
-// enqueue submits the jobs of the drain and lets everything behind that end.
+// enqueue submits the jobs of the drain, all but the last, and lets everything
+// behind that end.
 func (n *Nexus) enqueue(ctx context.Context) error {
-	commands := (n.opts.Jobs + contract.MaxSubmissions - 1) / contract.MaxSubmissions
+	total := n.opts.Jobs - 1
+	commands := (total + contract.MaxSubmissions - 1) / contract.MaxSubmissions
 	err := pace.Each(ctx, producers, commands, func(ctx context.Context, i int) error {
-		jobs := min(contract.MaxSubmissions, n.opts.Jobs-i*contract.MaxSubmissions)
-		_, err := n.command(ctx, jobs, i)
+		_, err := n.command(ctx, min(contract.MaxSubmissions, total-i*contract.MaxSubmissions), i)
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("enqueue %d jobs: %w", n.opts.Jobs, err)
+		return fmt.Errorf("enqueue %d jobs: %w", total, err)
 	}
 	if err := errors.Join(n.published(ctx), n.audited(ctx)); err != nil {
 		return err
@@ -66,6 +67,8 @@ func (n *Nexus) enqueue(ctx context.Context) error {
 }
 
 // runAll lets the workers go and waits until Postgres has every job finished.
+// The last job is submitted only now: a consumer that is resumed looks at what
+// it has missed when the next message comes, or seconds later by itself.
 func (n *Nexus) runAll(ctx context.Context) (result pace.Result, err error) {
 	want := int64(n.opts.Jobs)
 	var seen atomic.Int64
@@ -85,6 +88,9 @@ func (n *Nexus) runAll(ctx context.Context) (result pace.Result, err error) {
 	start := time.Now()
 	if err := n.resumeWorkers(ctx); err != nil {
 		return pace.Result{}, err
+	}
+	if _, err := n.command(ctx, 1, 0); err != nil {
+		return pace.Result{}, fmt.Errorf("submit the last job: %w", err)
 	}
 	err = pace.Until(ctx, "every job is finished", 0, drainWithin, func(ctx context.Context) (bool, error) {
 		wait := patientEvery

@@ -30,18 +30,21 @@ func (n *Nexus) postgresFloors(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close(context.WithoutCancel(ctx))) }()
-	for name, connections := range map[string]int{figure.FloorInsert1: 1, figure.FloorInsert16: producers} {
-		var latencies *pace.Latencies
-		err := n.measured(name, func() (result pace.Result, err error) {
-			result, latencies, err = f.Insert(ctx, connections, n.opts.Phase)
-			return result, err
-		})
-		if err != nil {
-			return err
-		}
-		if connections == 1 {
-			n.sheet.PutLatencies(name, latencies)
-		}
+	var commits *pace.Latencies
+	err = n.measured(figure.FloorInsert1, func() (result pace.Result, err error) {
+		result, commits, err = f.Insert(ctx, 1, n.opts.Phase)
+		return result, err
+	})
+	if err != nil {
+		return err
+	}
+	n.sheet.PutLatencies(figure.FloorInsert1, commits)
+	err = n.measured(figure.FloorInsert16, func() (result pace.Result, err error) {
+		result, _, err = f.Insert(ctx, producers, n.opts.Phase)
+		return result, err
+	})
+	if err != nil {
+		return err
 	}
 	return n.measured(figure.FloorInsertBatch, func() (pace.Result, error) { return f.InsertBatch(ctx, batchConnections, n.opts.Phase) })
 }

@@ -161,5 +161,5 @@ func awaitDone(ctx context.Context, client *rest.Client, id string) error {
 // idleGap lets an idle system come to rest, and meets its timers at no fixed
 // moment.
 func idleGap() time.Duration {
-	return 3*time.Millisecond + rand.N(12*time.Millisecond) //nolint:gosec // any spread will do
+	return 3*time.Millisecond + rand.N(12*time.Millisecond)
 }

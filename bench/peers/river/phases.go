@@ -209,7 +209,7 @@ func (b *bench) idle(ctx context.Context) (err error) {
 	}
 	var answered, begun, done pace.Latencies
 	for i := range b.idleJobs {
-		gap := 3*time.Millisecond + rand.N(12*time.Millisecond) //nolint:gosec // any spread will do
+		gap := 3*time.Millisecond + rand.N(12*time.Millisecond)
 		if err := pace.Pause(ctx, gap); err != nil {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"reflect"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/gofiber/fiber/v2"
@@ -153,4 +154,24 @@ func (s *Server) onFiberError(c *fiber.Ctx, err error) error {
 	}
 	c.Set(fiber.HeaderContentType, problemType)
 	return c.Status(status).Send(body)
+}
+
+// describeProblems puts our own error into the OpenAPI document, in place of
+// the one huma describes and nobody gets.
+func describeProblems(doc *huma.OpenAPI) {
+	ours := doc.Components.Schemas.Schema(reflect.TypeFor[Problem](), true, "Problem")
+	for _, item := range doc.Paths {
+		for _, op := range []*huma.Operation{item.Get, item.Post, item.Put, item.Patch, item.Delete} {
+			if op == nil {
+				continue
+			}
+			for _, response := range op.Responses {
+				if media := response.Content[problemType]; media != nil {
+					media.Schema = ours
+				}
+			}
+		}
+	}
+	delete(doc.Components.Schemas.Map(), "ErrorModel")
+	delete(doc.Components.Schemas.Map(), "ErrorDetail")
 }

@@ -93,6 +93,7 @@ func New(opts Options, deps Deps) *Server {
 	s.api = humafiber.New(s.app, humaConfig(opts.Version))
 	s.api.UseMiddleware(s.authenticate)
 	s.routes()
+	describeProblems(s.api.OpenAPI())
 	s.docs()
 	return s
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"slices"
@@ -80,6 +81,7 @@ func (s *Store) succeed(ctx context.Context, tx pgx.Tx, results []Finished) ([]c
 	if err != nil {
 		return nil, err
 	}
+	slices.SortFunc(results, func(a, b Finished) int { return bytes.Compare(a.Lease.JobID[:], b.Lease.JobID[:]) })
 	n := len(results)
 	ids, tokens, workers := make([]uuid.UUID, n), make([]uuid.UUID, n), make([]string, n)
 	values, runtimes := make([]*string, n), make([]int64, n)

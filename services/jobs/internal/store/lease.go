@@ -1,8 +1,10 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -10,6 +12,7 @@ import (
 
 	"nexus.internal/libs/contract"
 	"nexus.internal/libs/outbox"
+	"nexus.internal/libs/pg"
 	"nexus.internal/services/jobs/internal/job"
 )
 
@@ -20,7 +23,10 @@ type Lease struct {
 	Worker string
 }
 
+// leaseColumns splits leases into the arrays of a statement, in the order of
+// the jobs' ids: statements that lock rows in one order do not deadlock.
 func leaseColumns(leases []Lease) (ids, tokens []uuid.UUID, workers []string) {
+	leases = slices.SortedFunc(slices.Values(leases), func(a, b Lease) int { return bytes.Compare(a.JobID[:], b.JobID[:]) })
 	ids, tokens, workers = make([]uuid.UUID, len(leases)), make([]uuid.UUID, len(leases)), make([]string, len(leases))
 	for i, l := range leases {
 		ids[i], tokens[i], workers[i] = l.JobID, l.Token, l.Worker
@@ -136,17 +142,23 @@ func (s *Store) Renew(ctx context.Context, leases []Lease, lease time.Duration) 
 		return nil, nil
 	}
 	ids, tokens, _ := leaseColumns(leases)
-	rows, err := s.db.Pool.Query(ctx, `
-		UPDATE jobs.jobs AS j SET lease_expires_at = clock_timestamp() + make_interval(secs => $3)
-		FROM unnest($1::uuid[], $2::uuid[]) AS c (id, token)
-		WHERE j.id = c.id AND j.lease_token = c.token
-		RETURNING j.lease_token`, ids, tokens, lease.Seconds())
+	var renewed []uuid.UUID
+	err = pg.InPgxTx(ctx, s.db, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, `
+			UPDATE jobs.jobs AS j SET lease_expires_at = clock_timestamp() + make_interval(secs => $3)
+			FROM unnest($1::uuid[], $2::uuid[]) AS c (id, token)
+			WHERE j.id = c.id AND j.lease_token = c.token
+			RETURNING j.lease_token`, ids, tokens, lease.Seconds())
+		if err != nil {
+			return fmt.Errorf("renew leases: %w", err)
+		}
+		if renewed, err = pgx.CollectRows(rows, pgx.RowTo[uuid.UUID]); err != nil {
+			return fmt.Errorf("renew leases: %w", err)
+		}
+		return nil
+	})
 	if err != nil {
-		return nil, fmt.Errorf("renew leases: %w", err)
-	}
-	renewed, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
-	if err != nil {
-		return nil, fmt.Errorf("renew leases: %w", err)
+		return nil, err
 	}
 	kept := make(map[uuid.UUID]bool, len(renewed))
 	for _, token := range renewed {

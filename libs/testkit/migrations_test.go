@@ -1,0 +1,227 @@
+package testkit_test
+
+import (
+	"context"
+	"maps"
+	"regexp"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"nexus.internal/libs/pg"
+	"nexus.internal/libs/testkit"
+	"nexus.internal/migrations"
+)
+
+func empty(t *testing.T) *pg.DB {
+	t.Helper()
+	return testkit.OpenPostgres(t, testkit.EmptyDatabase(t), "")
+}
+
+func up(t *testing.T, db *pg.DB) {
+	t.Helper()
+	require.NoError(t, migrations.Up(t.Context(), db.Bun, migrations.Schemas()...))
+}
+
+// schemas lists what the database holds besides what every database has.
+func schemas(t *testing.T, db *pg.DB) []string {
+	t.Helper()
+	var out []string
+	require.NoError(t, db.Pool.QueryRow(t.Context(), `SELECT coalesce(array_agg(nspname::text ORDER BY nspname), '{}') FROM pg_namespace
+		WHERE nspname NOT LIKE 'pg\_%' AND nspname NOT IN ('public', 'information_schema')`).Scan(&out))
+	return out
+}
+
+// applied counts the recorded migrations of each schema.
+func applied(t *testing.T, db *pg.DB) map[string]int {
+	t.Helper()
+	out := map[string]int{}
+	for _, schema := range migrations.Schemas() {
+		var n int
+		require.NoError(t, db.Pool.QueryRow(t.Context(), `SELECT count(*) FROM `+schema+`.schema_migrations`).Scan(&n))
+		out[schema] = n
+	}
+	return out
+}
+
+func TestUpDownAndUpAgain(t *testing.T) {
+	t.Parallel()
+	db := empty(t)
+	want := slices.Sorted(slices.Values(migrations.Schemas()))
+	var first map[string]int
+	for round := range 2 {
+		up(t, db)
+		require.Equal(t, want, schemas(t, db))
+		for _, schema := range migrations.Schemas() {
+			require.NoError(t, migrations.Check(t.Context(), db.Bun, schema))
+			version, err := migrations.Version(t.Context(), db.Bun, schema)
+			require.NoError(t, err)
+			require.Regexp(t, regexp.MustCompile(`^\d{4}`), version, schema)
+		}
+		if round == 0 {
+			first = applied(t, db)
+		}
+		require.Equal(t, first, applied(t, db))
+		require.NoError(t, migrations.Down(t.Context(), db.Bun, migrations.Schemas()...))
+		require.Empty(t, schemas(t, db), "nothing is left behind")
+	}
+}
+
+func TestUpAgainChangesNothing(t *testing.T) {
+	t.Parallel()
+	db := empty(t)
+	up(t, db)
+	_, err := db.Pool.Exec(t.Context(), `INSERT INTO auth.api_keys (id, owner, key_hash, role) VALUES (gen_random_uuid(), 'alice', repeat('a', 64), 'viewer')`)
+	require.NoError(t, err)
+	before := applied(t, db)
+	up(t, db)
+	require.Equal(t, before, applied(t, db))
+	var keys int
+	require.NoError(t, db.Pool.QueryRow(t.Context(), `SELECT count(*) FROM auth.api_keys`).Scan(&keys))
+	require.Equal(t, 1, keys)
+}
+
+func TestProcessesThatMigrateAtOnce(t *testing.T) {
+	t.Parallel()
+	databaseURL := testkit.EmptyDatabase(t)
+	errs := make([]error, 6)
+	var wg sync.WaitGroup
+	for i := range errs {
+		db := testkit.OpenPostgres(t, databaseURL, "")
+		wg.Go(func() { errs[i] = migrations.Up(t.Context(), db.Bun, migrations.Schemas()...) })
+	}
+	wg.Wait()
+	for _, err := range errs {
+		require.NoError(t, err)
+	}
+	db := testkit.OpenPostgres(t, databaseURL, "")
+	for schema, n := range applied(t, db) {
+		var distinct int
+		require.NoError(t, db.Pool.QueryRow(t.Context(), `SELECT count(DISTINCT name) FROM `+schema+`.schema_migrations`).Scan(&distinct))
+		require.Equal(t, distinct, n, "%s: a migration was applied twice", schema)
+		require.NoError(t, migrations.Check(t.Context(), db.Bun, schema))
+	}
+}
+
+// Two databases of one server share its roles.
+func TestDatabasesThatMigrateAtOnce(t *testing.T) {
+	t.Parallel()
+	errs := make([]error, 4)
+	var wg sync.WaitGroup
+	for i := range errs {
+		db := empty(t)
+		wg.Go(func() { errs[i] = migrations.Up(t.Context(), db.Bun, migrations.Schemas()...) })
+	}
+	wg.Wait()
+	for _, err := range errs {
+		require.NoError(t, err)
+	}
+}
+
+func TestCheckSaysWhatToDo(t *testing.T) {
+	t.Parallel()
+	db := empty(t)
+	const unfit = "the database schema does not fit this version of Nexus: "
+	check := func(schema, says string) {
+		t.Helper()
+		err := migrations.Check(t.Context(), db.Bun, schema)
+		require.ErrorIs(t, err, migrations.ErrVersion)
+		require.EqualError(t, err, unfit+says)
+	}
+	check("jobs", "schema \"jobs\" is missing; run `nexus migrate up`")
+	up(t, db)
+
+	version, err := migrations.Version(t.Context(), db.Bun, "jobs")
+	require.NoError(t, err)
+	_, err = db.Pool.Exec(t.Context(), `INSERT INTO jobs.schema_migrations (name, group_id) VALUES ('0999', 9)`)
+	require.NoError(t, err)
+	check("jobs", `schema "jobs" has migration 0999, which this program does not know; run a newer Nexus`)
+	newest, err := migrations.Version(t.Context(), db.Bun, "jobs")
+	require.NoError(t, err)
+	require.Equal(t, "0999", newest)
+
+	_, err = db.Pool.Exec(t.Context(), `DELETE FROM jobs.schema_migrations WHERE name = $1`, version)
+	require.NoError(t, err)
+	check("jobs", "schema \"jobs\" lacks migration "+version+"; run `nexus migrate up`")
+	require.NoError(t, migrations.Check(t.Context(), db.Bun, "audit"), "each schema is its own")
+
+	_, err = db.Pool.Exec(t.Context(), `DROP TABLE jobs.schema_migrations`)
+	require.NoError(t, err)
+	check("jobs", "schema \"jobs\" is missing; run `nexus migrate up`")
+}
+
+func TestOneSchemaAtATime(t *testing.T) {
+	t.Parallel()
+	db := empty(t)
+	require.NoError(t, migrations.Up(t.Context(), db.Bun, "audit"))
+	require.Equal(t, []string{"audit"}, schemas(t, db))
+	require.NoError(t, migrations.Check(t.Context(), db.Bun, "audit"))
+	require.ErrorIs(t, migrations.Check(t.Context(), db.Bun, "jobs"), migrations.ErrVersion)
+	require.NoError(t, migrations.Up(t.Context(), db.Bun, "jobs", "audit"))
+	require.NoError(t, migrations.Down(t.Context(), db.Bun, "audit"))
+	require.Equal(t, []string{"jobs"}, schemas(t, db))
+	require.NoError(t, migrations.Check(t.Context(), db.Bun, "jobs"))
+}
+
+func TestDownRemovesNothingItDoesNotKnow(t *testing.T) {
+	t.Parallel()
+	db := empty(t)
+	up(t, db)
+	_, err := db.Pool.Exec(t.Context(), `CREATE TABLE auth.precious (id int)`)
+	require.NoError(t, err)
+	require.ErrorContains(t, migrations.Down(t.Context(), db.Bun, "auth"), "drop schema auth")
+	var n int
+	require.NoError(t, db.Pool.QueryRow(t.Context(), `SELECT count(*) FROM auth.precious`).Scan(&n))
+}
+
+func TestTroubleIsNamedAndLeavesNoLock(t *testing.T) {
+	t.Parallel()
+	db := empty(t)
+	require.ErrorContains(t, migrations.Up(t.Context(), db.Bun, "nowhere"), "read the migrations of nowhere")
+	require.ErrorContains(t, migrations.Down(t.Context(), db.Bun, "nowhere"), "read the migrations of nowhere")
+	require.ErrorContains(t, migrations.Check(t.Context(), db.Bun, "nowhere"), "read the migrations of nowhere")
+	_, err := migrations.Version(t.Context(), db.Bun, "nowhere")
+	require.ErrorContains(t, err, "read the migrations of nowhere")
+	require.ErrorContains(t, migrations.Down(t.Context(), db.Bun, "auth"), "roll back schema auth")
+	_, err = migrations.Version(t.Context(), db.Bun, "auth")
+	require.ErrorContains(t, err, "read the version of schema auth")
+
+	_, err = db.Pool.Exec(t.Context(), `CREATE SCHEMA auth; CREATE TABLE auth.api_keys (id int)`)
+	require.NoError(t, err)
+	require.ErrorContains(t, migrations.Up(t.Context(), db.Bun, "auth"), "migrate schema auth")
+	require.ErrorIs(t, migrations.Check(t.Context(), db.Bun, "auth"), migrations.ErrVersion, "a migration that failed does not count")
+	_, err = db.Pool.Exec(t.Context(), `DROP TABLE auth.api_keys`)
+	require.NoError(t, err)
+	up(t, db)
+	require.NoError(t, migrations.Check(t.Context(), db.Bun, "auth"), "it is tried again")
+
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, migrations.Up(ctx, db.Bun, "auth"), context.Canceled)
+	require.ErrorIs(t, migrations.Check(ctx, db.Bun, "auth"), context.Canceled)
+	up(t, db)
+}
+
+func TestWhoMayMigrate(t *testing.T) {
+	t.Parallel()
+	databaseURL := testkit.PostgresURL(t)
+	for _, schema := range migrations.Schemas() {
+		db := testkit.OpenPostgres(t, databaseURL, migrations.Role(schema))
+		require.NoError(t, migrations.Check(t.Context(), db.Bun, schema), "a service looks at its version at start")
+		require.Error(t, migrations.Up(t.Context(), db.Bun, schema), schema)
+		require.Error(t, migrations.Down(t.Context(), db.Bun, schema), schema)
+		require.NoError(t, migrations.Check(t.Context(), db.Bun, schema))
+	}
+}
+
+func TestNames(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, []string{"auth", "jobs", "corpus", "plugins", "audit"}, migrations.Schemas())
+	roles := map[string]bool{}
+	for _, schema := range migrations.Schemas() {
+		roles[migrations.Role(schema)] = true
+	}
+	require.Equal(t, []string{"nexus_audit", "nexus_auth", "nexus_corpus", "nexus_jobs", "nexus_plugins"}, slices.Sorted(maps.Keys(roles)))
+}

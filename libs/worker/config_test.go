@@ -1,0 +1,100 @@
+package worker_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/trace/noop"
+
+	"nexus.internal/libs/contract"
+	"nexus.internal/libs/worker"
+)
+
+func TestIdentity(t *testing.T) {
+	t.Parallel()
+	host, err := os.Hostname()
+	require.NoError(t, err)
+	form := regexp.MustCompile(fmt.Sprintf(`^%s-%d-[0-9a-f]{8}$`, regexp.QuoteMeta(host), os.Getpid()))
+	seen := map[string]bool{}
+	for range 50 {
+		name, err := worker.NewIdentity()
+		require.NoError(t, err)
+		require.Regexp(t, form, name)
+		require.False(t, seen[name], "nobody else has it")
+		seen[name] = true
+	}
+}
+
+func TestConfigProblemsAreAllTold(t *testing.T) {
+	t.Parallel()
+	handlers := map[string]worker.Handler{contract.JobAnalyze: succeed}
+	deps := worker.Deps{Tracer: noop.NewTracerProvider()}
+	for name, tc := range map[string]struct {
+		change   func(*worker.Config)
+		handlers map[string]worker.Handler
+		problems []string
+	}{
+		"no name":         {func(c *worker.Config) { c.Name = "" }, handlers, []string{"a worker needs a name"}},
+		"strange queue":   {func(c *worker.Config) { c.Queue = "plugins.>" }, handlers, []string{`queue "plugins.>" is not a valid name`}},
+		"no queue":        {func(c *worker.Config) { c.Queue = "" }, handlers, []string{`queue "" is not a valid name`}},
+		"no concurrency":  {func(c *worker.Config) { c.Concurrency = 0 }, handlers, []string{"concurrency is 0: want at least 1"}},
+		"lease too short": {func(c *worker.Config) { c.Lease = 999 * time.Millisecond }, handlers, []string{"lease is 999ms: want at least 1s"}},
+		"no handler":      {func(*worker.Config) {}, nil, []string{"a worker needs a handler"}},
+		"everything": {func(c *worker.Config) { *c = worker.Config{Concurrency: -1} }, nil, []string{
+			"a worker needs a name", `queue "" is not a valid name`, "concurrency is -1: want at least 1", "lease is 0s: want at least 1s", "a worker needs a handler",
+		}},
+	} {
+		cfg := config()
+		tc.change(&cfg)
+		w, err := worker.New(cfg, deps, tc.handlers)
+		require.Nil(t, w, name)
+		for _, problem := range tc.problems {
+			require.ErrorContains(t, err, problem, name)
+		}
+	}
+	w, err := worker.New(config(), deps, handlers)
+	require.NoError(t, err)
+	require.Equal(t, "worker plugins", w.Name())
+}
+
+func TestRunNeedsItsConsumerAndAConnection(t *testing.T) {
+	t.Parallel()
+	h := alone(t)
+	never := func() { require.Fail(t, "it was never ready") }
+	cfg := config()
+	cfg.Queue = "unknown"
+	w, err := worker.New(cfg, h.deps(), map[string]worker.Handler{contract.JobAnalyze: succeed})
+	require.NoError(t, err)
+	require.ErrorContains(t, w.Run(t.Context(), never), "open consumer run-unknown-normal")
+
+	deps := h.deps()
+	deps.JS = h.js
+	deps.NC.Close()
+	w, err = worker.New(config(), deps, map[string]worker.Handler{contract.JobAnalyze: succeed})
+	require.NoError(t, err)
+	require.ErrorContains(t, w.Run(t.Context(), never), "listen for cancellations")
+}
+
+func TestMarkedErrors(t *testing.T) {
+	t.Parallel()
+	permanent := worker.Permanent(fmt.Errorf("read: %w", io.EOF))
+	require.EqualError(t, permanent, "read: EOF")
+	require.ErrorIs(t, permanent, io.EOF)
+	require.True(t, worker.IsPermanent(permanent))
+	require.True(t, worker.IsPermanent(fmt.Errorf("outer: %w", permanent)))
+	require.True(t, worker.IsPermanent(errors.Join(io.EOF, permanent)))
+	later := worker.RetryAfter(time.Second, permanent)
+	require.EqualError(t, later, "read: EOF")
+	require.ErrorIs(t, later, io.EOF)
+	require.True(t, worker.IsPermanent(later))
+	for _, other := range []error{nil, io.EOF, context.Canceled, worker.RetryAfter(time.Second, io.EOF)} {
+		require.False(t, worker.IsPermanent(other), "%v", other)
+	}
+}

@@ -1,0 +1,47 @@
+package admission_test
+
+import (
+	"encoding/json"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/stretchr/testify/require"
+
+	"nexus.internal/libs/contract"
+	"nexus.internal/libs/testkit"
+	"nexus.internal/services/gateway/internal/admission"
+)
+
+// Whoever holds ever more keys must not fill the memory: at ten thousand
+// answers all are forgotten and asked for again.
+func TestMemoryOfKeysIsBounded(t *testing.T) {
+	t.Parallel()
+	nc := testkit.NATS(t)
+	answer, err := json.Marshal(contract.VerifyReply{KeyID: "1", Owner: "ann", Role: "viewer"})
+	require.NoError(t, err)
+	var asked atomic.Int64
+	_, err = nc.Subscribe(contract.RPCAuthVerify, func(m *nats.Msg) {
+		asked.Add(1)
+		_ = m.Respond(answer)
+	})
+	require.NoError(t, err)
+	at := time.Now()
+	a := admission.New(nc, admission.Options{}, func() time.Time { return at })
+	identify := func(key string) {
+		caller, err := a.Identify(t.Context(), key, admission.Request{})
+		require.NoError(t, err)
+		require.Equal(t, "ann", caller.Owner)
+	}
+	const most = 10_000
+	for i := range most {
+		identify("key-" + strconv.Itoa(i))
+	}
+	identify("key-0")
+	require.EqualValues(t, most, asked.Load())
+	identify("one more")
+	identify("key-0")
+	require.EqualValues(t, most+2, asked.Load())
+}

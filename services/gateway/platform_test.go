@@ -1,0 +1,261 @@
+package gateway_test
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/trace/noop"
+
+	"nexus.internal/libs/config"
+	"nexus.internal/libs/contract"
+	"nexus.internal/libs/identity"
+	"nexus.internal/libs/testkit"
+	"nexus.internal/services/gateway"
+)
+
+func TestHealthz(t *testing.T) {
+	t.Parallel()
+	_, g := start(t)
+	r := g.nobody().send(http.MethodGet, "/healthz", "")
+	r.is(http.StatusOK, nil)
+	require.JSONEq(t, `{"status":"ok"}`, string(r.body))
+	require.Equal(t, "application/json", r.header.Get("Content-Type"))
+	g.wire.breaks()
+	g.nobody().send(http.MethodGet, "/healthz", "").is(http.StatusOK, nil)
+	g.wire.mends()
+}
+
+func TestReadyzNamesWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	w, g := start(t)
+	ready := func() reply { return g.nobody().send(http.MethodGet, "/readyz", "") }
+	r := ready()
+	r.is(http.StatusOK, nil)
+	require.JSONEq(t, `{"status":"ok"}`, string(r.body))
+
+	const silence = " (A service that is needed for this does not answer now)"
+	w.stop["corpus"]()
+	require.Equal(t, "Not ready: corpus"+silence+".", ready().fails(http.StatusServiceUnavailable, "unavailable").Detail)
+	w.stop["auth"]()
+	require.Equal(t, "Not ready: auth"+silence+"; corpus"+silence+".", ready().fails(http.StatusServiceUnavailable, "unavailable").Detail)
+	w.service("auth", subjects()["auth"]...)
+	w.service("corpus", subjects()["corpus"]...)
+	ready().is(http.StatusOK, nil)
+
+	// A service that answers may still miss its database.
+	w.stop["jobs"]()
+	cure := w.sick("jobs", errors.New("pq: the password is swordfish"))
+	require.Equal(t, "Not ready: jobs (Postgres does not answer).", ready().fails(http.StatusServiceUnavailable, "unavailable").Detail)
+	for _, service := range []string{"auth", "corpus", "plugins", "audit"} {
+		w.stop[service]()
+	}
+	p := ready().fails(http.StatusServiceUnavailable, "unavailable")
+	for _, service := range []string{"audit", "auth", "corpus", "jobs", "plugins"} {
+		require.Contains(t, p.Detail, service+" (")
+	}
+	require.NotContains(t, p.Detail, "swordfish")
+	cure()
+
+	g.wire.breaks()
+	testkit.Eventually(t, func() bool { return !g.nc.IsConnected() }, "the connection survived its network")
+	require.Equal(t, "Not ready: NATS does not answer.", ready().fails(http.StatusServiceUnavailable, "unavailable").Detail)
+	g.wire.mends()
+	for service, subjects := range subjects() {
+		w.service(service, subjects...)
+	}
+	testkit.Eventually(t, func() bool { return ready().status == http.StatusOK }, "it never got ready again")
+}
+
+func TestRequestsUnderWayAreAnsweredAtTheEnd(t *testing.T) {
+	t.Parallel()
+	w, g := start(t)
+	release := make(chan struct{})
+	w.judges(func(s contract.Submission) (contract.SubmitVerdict, bool) {
+		<-release
+		return queued(s)
+	})
+	c := g.role(identity.Operator)
+	inFlight := c.background(`{"job_type":"analyze"}`)
+	testkit.Receive(t, w.recorded)
+	waiting := c.background(syncBody)
+	// A request whose end is still to come when the stop begins.
+	late := g.dial()
+	_, err := io.WriteString(late, "GET /readyz HTTP/1.1\r\nHost: x\r\n")
+	require.NoError(t, err)
+	half := g.dial()
+	_, err = io.WriteString(half, "GET /healthz HTTP/1.1\r\nHost: x\r\n")
+	require.NoError(t, err)
+
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		g.stop()
+	}()
+	testkit.Eventually(t, func() bool {
+		conn, err := net.Dial("tcp", g.address) //nolint:noctx // refused or accepted at once
+		if err == nil {
+			_ = conn.Close()
+		}
+		return err != nil
+	}, "new connections are still taken")
+	_, err = io.WriteString(late, "\r\n")
+	require.NoError(t, err)
+	require.Equal(t, "The gateway is shutting down.", g.answer(late).fails(http.StatusServiceUnavailable, "unavailable").Detail)
+	_, err = io.WriteString(half, "\r\n")
+	require.NoError(t, err)
+	g.answer(half).is(http.StatusOK, nil)
+	select {
+	case <-stopped:
+		require.Fail(t, "the gateway stopped with requests under way")
+	default:
+	}
+	close(release)
+	testkit.Receive(t, inFlight).is(http.StatusOK, nil)
+	w.finish(testkit.Receive(t, w.recorded).JobID, contract.StatusSucceeded)
+	testkit.Receive(t, waiting).is(http.StatusOK, nil)
+	testkit.Receive(t, stopped)
+}
+
+func TestDocsLoadNothingFromElsewhere(t *testing.T) {
+	t.Parallel()
+	_, g := start(t)
+	r := g.nobody().send(http.MethodGet, "/docs", "")
+	r.is(http.StatusOK, nil)
+	page := string(r.body)
+	require.Equal(t, "text/html; charset=utf-8", r.header.Get("Content-Type"))
+	require.Equal(t, "default-src 'none'; style-src 'unsafe-inline'", r.header.Get("Content-Security-Policy"))
+	for _, forbidden := range []string{"<script", "<iframe", "<img", "<link", "@import", "url(", "http://", "https://", "src=", "'//", `"//`} {
+		require.NotContains(t, strings.ToLower(page), forbidden)
+	}
+	require.Equal(t, [][]string{{`href="/openapi.json"`, "/openapi.json"}}, regexp.MustCompile(`href="([^"]*)"`).FindAllStringSubmatch(page, -1))
+	require.Contains(t, page, "1.2.3")
+	for _, o := range operations() {
+		require.Contains(t, page, `<code class="method">`+o.method+`</code> <code>`+o.path+`</code>`)
+	}
+	for _, word := range []string{"job_type</code> (required)", "idempotency_key", "created_after", "string (uuid)", "Needs the role", "any JSON"} {
+		require.Contains(t, page, word)
+	}
+	r = g.nobody().send(http.MethodGet, "/", "")
+	require.Equal(t, http.StatusFound, r.status)
+	require.Equal(t, "/docs", r.header.Get("Location"))
+}
+
+func TestOpenAPIDocument(t *testing.T) {
+	t.Parallel()
+	_, g := start(t)
+	r := g.nobody().send(http.MethodGet, "/openapi.json", "")
+	r.is(http.StatusOK, nil)
+	offline, err := gateway.OpenAPI("1.2.3")
+	require.NoError(t, err)
+	require.JSONEq(t, string(offline), string(r.body), "what is served is what is generated")
+
+	doc := document(t)
+	require.Regexp(t, `^3\.1\.`, doc.OpenAPI)
+	require.Equal(t, "1.2.3", doc.Info.Version)
+	scheme := doc.Components.SecuritySchemes["apiKey"]
+	require.Equal(t, "apiKey header X-Nexus-API-Key", scheme["type"]+" "+scheme["in"]+" "+scheme["name"])
+	ids := map[string]bool{}
+	for _, o := range operations() {
+		op := doc.Paths[o.path][strings.ToLower(o.method)]
+		require.NotEmpty(t, op.Summary, o.path)
+		require.False(t, ids[op.OperationID], "%s is used twice", op.OperationID)
+		ids[op.OperationID] = true
+		want := []string{"200", "500"}
+		if o.least == "" {
+			require.Empty(t, op.Security, o.path)
+		} else {
+			require.Equal(t, []map[string][]string{{"apiKey": {}}}, op.Security, o.path)
+			want = append(want, "401", "403", "503")
+		}
+		if strings.Contains(o.path, "{id}") {
+			want = append(want, "404", "422")
+		}
+		for _, status := range want {
+			require.Contains(t, op.Responses, status, o.path)
+			if status >= "400" {
+				require.Contains(t, op.Responses[status].Content, "application/problem+json", "%s %s", o.path, status)
+			}
+		}
+	}
+	submit := doc.Paths[submitURL]["post"].Responses
+	for _, status := range []string{"400", "409", "413", "422"} {
+		require.Contains(t, submit, status)
+	}
+}
+
+func TestSettings(t *testing.T) {
+	t.Parallel()
+	load := func(env map[string]string) (gateway.Config, error) {
+		var cfg gateway.Config
+		err := config.Load(&cfg, env)
+		return cfg, err
+	}
+	cfg, err := load(nil)
+	require.NoError(t, err)
+	require.Equal(t, gateway.Config{HTTPAddr: "127.0.0.1:8080", RawModeEnabled: true, AsyncEnabled: true, SyncWaitSeconds: 30, MaxBodyBytes: 1 << 20}, cfg)
+	for _, tc := range []struct{ setting, value string }{
+		{"NEXUS_HTTP_ADDR", "8080"},
+		{"NEXUS_HTTP_ADDR", "localhost"},
+		{"NEXUS_HTTP_ADDR", "a:b:c"},
+		{"NEXUS_SYNC_WAIT_SECONDS", "0"},
+		{"NEXUS_SYNC_WAIT_SECONDS", "-1"},
+		{"NEXUS_SYNC_WAIT_SECONDS", "600.1"},
+		{"NEXUS_SYNC_WAIT_SECONDS", "soon"},
+		{"NEXUS_HTTP_MAX_BODY_BYTES", "1023"},
+		{"NEXUS_HTTP_MAX_BODY_BYTES", "67108865"},
+		{"NEXUS_HTTP_MAX_BODY_BYTES", "1MB"},
+		{"NEXUS_RAW_MODE_ENABLED", "maybe"},
+		{"NEXUS_ASYNC_JOBS_ENABLED", "2"},
+	} {
+		_, err := load(map[string]string{tc.setting: tc.value})
+		require.Error(t, err, "%s=%s", tc.setting, tc.value)
+	}
+	for _, tc := range []struct{ setting, value string }{
+		{"NEXUS_HTTP_ADDR", ":0"},
+		{"NEXUS_HTTP_ADDR", "[::1]:80"},
+		{"NEXUS_SYNC_WAIT_SECONDS", "0.001"},
+		{"NEXUS_SYNC_WAIT_SECONDS", "600"},
+		{"NEXUS_HTTP_MAX_BODY_BYTES", "1024"},
+		{"NEXUS_HTTP_MAX_BODY_BYTES", "67108864"},
+		{"NEXUS_RAW_MODE_ENABLED", "false"},
+	} {
+		_, err := load(map[string]string{tc.setting: tc.value})
+		require.NoError(t, err, "%s=%s", tc.setting, tc.value)
+	}
+	err = gateway.Config{HTTPAddr: "x"}.Validate()
+	for _, name := range []string{"NEXUS_HTTP_ADDR", "NEXUS_SYNC_WAIT_SECONDS", "NEXUS_HTTP_MAX_BODY_BYTES"} {
+		require.ErrorContains(t, err, name, "all that is wrong is named at once")
+	}
+}
+
+func TestBodyLimitIsASetting(t *testing.T) {
+	t.Parallel()
+	_, g := start(t, with(func(c *gateway.Config) { c.MaxBodyBytes = 2000 }))
+	c := g.role(identity.Operator)
+	body := func(n int) string {
+		const frame = `{"job_type":"ingest_batch","payload":{"p":""}}`
+		return strings.Replace(frame, `""`, `"`+strings.Repeat("x", n-len(frame))+`"`, 1)
+	}
+	c.submit(http.StatusOK, body(1999))
+	p := c.send(http.MethodPost, submitURL, body(2001)).fails(http.StatusRequestEntityTooLarge, "too_large")
+	require.Equal(t, "The body is larger than this server takes.", p.Detail)
+}
+
+func TestListenerThatFails(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, listener.Close())
+	nc := testkit.Connect(t, w.server)
+	s, err := gateway.New(gateway.Config{SyncWaitSeconds: 1, MaxBodyBytes: 1024}, gateway.Deps{NC: nc, JS: w.js, Listener: listener, Tracer: noop.NewTracerProvider(), Now: w.clock.now})
+	require.NoError(t, err)
+	parts := s.Components()
+	require.ErrorContains(t, parts[len(parts)-1].Run(t.Context(), func() {}), "serve HTTP")
+}
