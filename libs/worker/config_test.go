@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/otel/trace/noop"
 
+	settings "nexus.internal/libs/config"
 	"nexus.internal/libs/contract"
 	"nexus.internal/libs/worker"
 )
@@ -62,6 +63,25 @@ func TestConfigProblemsAreAllTold(t *testing.T) {
 	w, err := worker.New(config(), deps, handlers)
 	require.NoError(t, err)
 	require.Equal(t, "worker plugins", w.Name())
+}
+
+func TestSettings(t *testing.T) {
+	t.Parallel()
+	var s worker.Settings
+	require.NoError(t, settings.Load(&s, map[string]string{"NEXUS_WORKER_NAME": "w7"}))
+	require.Equal(t, worker.Settings{Name: "w7", LeaseSeconds: 30, GraceSeconds: 20}, s)
+	require.Equal(t, 30*time.Second, s.Lease())
+	require.Equal(t, worker.Config{Name: "w7", Queue: "corpus", Concurrency: 3, Lease: 30 * time.Second, Grace: 20 * time.Second}, s.Config("corpus", 3))
+
+	for _, good := range []worker.Settings{{LeaseSeconds: 1, GraceSeconds: 0}, {LeaseSeconds: 3600, GraceSeconds: 3600}} {
+		require.NoError(t, good.Validate())
+	}
+	err := worker.Settings{LeaseSeconds: 0, GraceSeconds: -1}.Validate()
+	require.ErrorContains(t, err, "NEXUS_WORKER_LEASE_SECONDS is 0: want 1 to 3600")
+	require.ErrorContains(t, err, "NEXUS_WORKER_GRACE_SECONDS is -1: want 0 to 3600")
+	err = worker.Settings{LeaseSeconds: 3601, GraceSeconds: 3601}.Validate()
+	require.ErrorContains(t, err, "NEXUS_WORKER_LEASE_SECONDS is 3601")
+	require.ErrorContains(t, err, "NEXUS_WORKER_GRACE_SECONDS is 3601")
 }
 
 func TestRunNeedsItsConsumerAndAConnection(t *testing.T) {

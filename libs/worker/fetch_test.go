@@ -56,24 +56,25 @@ func (p *probe) requireEachOnce(t *testing.T, jobs []string) {
 func TestSlotsAreNeverExceeded(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct{ concurrency, perMessage, jobs int }{
-		"one":               {1, 1, 6},
-		"a few":             {4, 1, 40},
-		"packs":             {16, 4, 80},
-		"packs that remain": {10, 4, 40},
+		"one":            {1, 1, 6},
+		"a few":          {4, 1, 40},
+		"packs":          {16, 4, 80},
+		"uneven packs":   {10, 4, 40},
+		"packs for one":  {1, 3, 9},
+		"too large ones": {3, contract.MaxRunsPerMessage, 96},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			h := start(t)
 			p := newProbe()
 			cfg := config()
-			cfg.Concurrency, cfg.RunsPerMessage = tc.concurrency, tc.perMessage
+			cfg.Concurrency = tc.concurrency
 			h.work(cfg, p.handle)
 			jobs := ids(tc.jobs)
 			for pack := range slices.Chunk(jobs, tc.perMessage) {
 				h.send(pack...)
 			}
-			full := tc.concurrency / tc.perMessage * tc.perMessage
-			for range full {
+			for range tc.concurrency {
 				testkit.Receive(t, p.began)
 			}
 			for range tc.jobs {
@@ -82,8 +83,7 @@ func TestSlotsAreNeverExceeded(t *testing.T) {
 			}
 			h.settled()
 			p.requireEachOnce(t, jobs)
-			require.LessOrEqual(t, p.largest, tc.concurrency)
-			require.GreaterOrEqual(t, p.largest, full, "all of them are used")
+			require.Equal(t, tc.concurrency, p.largest, "all of them are used, and no more")
 		})
 	}
 }
@@ -117,7 +117,7 @@ func TestPacksAreSettledWithTheirLastJob(t *testing.T) {
 	h := start(t)
 	p := newProbe()
 	cfg := config()
-	cfg.Concurrency, cfg.RunsPerMessage = 8, 8
+	cfg.Concurrency = 8
 	h.work(cfg, p.handle)
 	jobs := h.send(ids(5)...)
 	for range jobs {
@@ -153,9 +153,7 @@ func TestRefusedClaimsAreNotRun(t *testing.T) {
 		}
 	})
 	ran := make(chan string, 10)
-	cfg := config()
-	cfg.RunsPerMessage = 3
-	h.work(cfg, func(_ context.Context, job worker.Job) (worker.Result, error) {
+	h.work(config(), func(_ context.Context, job worker.Job) (worker.Result, error) {
 		ran <- job.ID
 		return worker.Result{}, nil
 	})
@@ -184,9 +182,7 @@ func TestClaimsInNeitherListAreAskedAgain(t *testing.T) {
 		}
 	})
 	p := newProbe()
-	cfg := config()
-	cfg.Concurrency, cfg.RunsPerMessage = 4, 4
-	h.work(cfg, p.handle)
+	h.work(config(), p.handle)
 	jobs := h.send(ids(4)...)
 	for range jobs {
 		testkit.Receive(t, p.began)
@@ -228,9 +224,7 @@ func TestOneJobTwiceInAPack(t *testing.T) {
 		}
 	})
 	p := newProbe()
-	cfg := config()
-	cfg.Concurrency, cfg.RunsPerMessage = 4, 4
-	h.work(cfg, p.handle)
+	h.work(config(), p.handle)
 	h.send("twin", "twin", "other")
 	for range 2 {
 		testkit.Receive(t, p.began)
@@ -298,7 +292,7 @@ func TestManyJobsRunOnceEach(t *testing.T) {
 	const n = 600
 	h := start(t)
 	cfg := config()
-	cfg.Concurrency, cfg.RunsPerMessage = 50, 16
+	cfg.Concurrency = 50
 	for k := range 2 {
 		cfg.Name = fmt.Sprintf("w%d", k)
 		h.work(cfg, succeed)

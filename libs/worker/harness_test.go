@@ -43,8 +43,10 @@ type jobsService struct {
 func newJobs() *jobsService {
 	const room = 10_000
 	return &jobsService{
-		claim:  func(req contract.ClaimRequest) (contract.ClaimReply, error) { return grantAll(req), nil },
-		beat:   func(contract.HeartbeatRequest) (contract.HeartbeatReply, error) { return contract.HeartbeatReply{}, nil },
+		claim: func(req contract.ClaimRequest) (contract.ClaimReply, error) { return grantAll(req), nil },
+		beat: func(contract.HeartbeatRequest) (contract.HeartbeatReply, error) {
+			return contract.HeartbeatReply{}, nil
+		},
 		finish: func(req contract.FinishRequest) (contract.FinishReply, error) { return acceptAll(req), nil },
 		claims: make(chan contract.ClaimRequest, room), beats: make(chan contract.HeartbeatRequest, room),
 		finishes: make(chan contract.FinishRequest, room), results: make(chan contract.RunResult, room),
@@ -130,7 +132,7 @@ func alone(t *testing.T) *harness {
 }
 
 func config() worker.Config {
-	return worker.Config{Name: "w1", Queue: contract.QueuePlugins, Concurrency: 4, RunsPerMessage: 1, Lease: testkit.Lease, Grace: 10 * time.Second}
+	return worker.Config{Name: "w1", Queue: contract.QueuePlugins, Concurrency: 4, Lease: testkit.Lease, Grace: 10 * time.Second}
 }
 
 func (h *harness) deps() worker.Deps {

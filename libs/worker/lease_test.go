@@ -3,6 +3,7 @@ package worker_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -50,7 +51,7 @@ func TestHeartbeatsNameTheLeases(t *testing.T) {
 	require.NoError(t, err)
 	testkit.Start(t, w)
 	idle := testkit.Receive(t, h.jobs.beats)
-	require.Equal(t, contract.HeartbeatRequest{Worker: "w1", Queue: "plugins", JobTypes: []string{"analyze", "beta", "zeta"}, Leases: []contract.LeaseRef{}}, idle,
+	require.Equal(t, contract.HeartbeatRequest{Worker: "w1", Queue: "plugins", JobTypes: []string{"analyze", "beta", "zeta"}}, idle,
 		"a worker lives before it has work")
 	h.send("job-1")
 	h.send("job-2")
@@ -96,6 +97,31 @@ func TestCancelledRunsStop(t *testing.T) {
 	cancel("job-2")
 	require.EqualError(t, testkit.Receive(t, o.stopped), "the job was cancelled")
 	h.settled()
+}
+
+// A message may carry more jobs than there is room for: the rest waits for its
+// turn, and can be cancelled there.
+func TestJobsThatWaitForTheirTurn(t *testing.T) {
+	t.Parallel()
+	h := start(t)
+	o := newObedient()
+	cfg := config()
+	cfg.Concurrency, cfg.Grace, cfg.Lease = 1, 20*time.Millisecond, time.Second
+	stop := h.work(cfg, o.handle)
+	h.send("job-0", "job-1", "job-2")
+	first := testkit.Receive(t, o.began)
+	testkit.Eventually(t, func() bool { return testkit.Receive(t, h.jobs.beats).InFlight == 3 }, "the leases of those that wait are renewed")
+	waiting := slices.DeleteFunc(ids(3), func(id string) bool { return id == first })
+	subject, err := contract.CancelSubject(waiting[0])
+	require.NoError(t, err)
+	require.NoError(t, h.nc.Publish(subject, nil))
+	testkit.Eventually(t, func() bool { return testkit.Receive(t, h.jobs.beats).InFlight == 2 }, "it is held no longer")
+	stop()
+	require.Equal(t, contract.OutcomeReleased, h.result().Outcome)
+	require.Equal(t, contract.OutcomeReleased, h.result().Outcome)
+	require.Empty(t, h.jobs.results)
+	require.Empty(t, o.began, "only one was begun")
+	require.Zero(t, h.messages())
 }
 
 func TestRunsWhoseLeaseIsLostStop(t *testing.T) {
@@ -202,7 +228,9 @@ func TestRefusedResultsAreLetGo(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			h := start(t, func(j *jobsService) {
-				j.finish = func(contract.FinishRequest) (contract.FinishReply, error) { return contract.FinishReply{Verdicts: verdicts}, nil }
+				j.finish = func(contract.FinishRequest) (contract.FinishReply, error) {
+					return contract.FinishReply{Verdicts: verdicts}, nil
+				}
 			})
 			cfg := config()
 			cfg.Concurrency = 1
@@ -253,11 +281,13 @@ func TestStopGivesBackWhatTakesLonger(t *testing.T) {
 		end  func(ctx context.Context) (worker.Result, error)
 		want contract.Outcome
 	}{
-		"stops when told to":       {func(ctx context.Context) (worker.Result, error) { return worker.Result{}, ctx.Err() }, contract.OutcomeReleased},
-		"fails when told to":       {func(context.Context) (worker.Result, error) { return worker.Result{}, errors.New("interrupted") }, contract.OutcomeReleased},
-		"succeeds all the same":    {func(context.Context) (worker.Result, error) { return worker.Result{Value: 1}, nil }, contract.OutcomeSucceeded},
-		"panics when told to":      {func(context.Context) (worker.Result, error) { panic("interrupted") }, contract.OutcomeReleased},
-		"fails for good meanwhile": {func(context.Context) (worker.Result, error) { return worker.Result{}, worker.Permanent(errors.New("bad")) }, contract.OutcomeReleased},
+		"stops when told to":    {func(ctx context.Context) (worker.Result, error) { return worker.Result{}, ctx.Err() }, contract.OutcomeReleased},
+		"fails when told to":    {func(context.Context) (worker.Result, error) { return worker.Result{}, errors.New("interrupted") }, contract.OutcomeReleased},
+		"succeeds all the same": {func(context.Context) (worker.Result, error) { return worker.Result{Value: 1}, nil }, contract.OutcomeSucceeded},
+		"panics when told to":   {func(context.Context) (worker.Result, error) { panic("interrupted") }, contract.OutcomeReleased},
+		"fails for good meanwhile": {func(context.Context) (worker.Result, error) {
+			return worker.Result{}, worker.Permanent(errors.New("bad"))
+		}, contract.OutcomeReleased},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

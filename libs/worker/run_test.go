@@ -277,7 +277,7 @@ func TestLargeResultsTravelApart(t *testing.T) {
 	t.Parallel()
 	const n = 6
 	h := start(t)
-	var all, together = make(chan struct{}, n), make(chan struct{})
+	all, together := make(chan struct{}, n), make(chan struct{})
 	cfg := config()
 	cfg.Concurrency = n
 	h.work(cfg, func(context.Context, worker.Job) (worker.Result, error) {

@@ -20,15 +20,17 @@ import (
 // patience bounds waits for programs on a busy machine.
 const patience = 60 * time.Second
 
-// binary builds the program once for all tests. With GOCOVERDIR set it counts
-// coverage, with NEXUS_E2E_RACE it looks for data races.
+// coverDir is where the program leaves its coverage; empty for none.
+const coverDir = "NEXUS_E2E_COVER_DIR"
+
+// binary builds the program once for all tests.
 var binary = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "nexus-e2e-")
 	if err != nil {
 		return "", err
 	}
 	args := []string{"build", "-C", "../../cmd/nexus", "-o", filepath.Join(dir, "nexus")}
-	if os.Getenv("GOCOVERDIR") != "" {
+	if os.Getenv(coverDir) != "" {
 		args = append(args, "-cover", "-coverpkg=nexus.internal/...")
 	}
 	out, err := exec.Command("go", append(args, ".")...).CombinedOutput()
@@ -85,7 +87,8 @@ func command(t testing.TB, dir string, env []string, args ...string) *exec.Cmd {
 	require.NoError(t, err)
 	cmd := exec.Command(path, args...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), env...)
+	cmd.Env = append(os.Environ(), "GOCOVERDIR="+os.Getenv(coverDir))
+	cmd.Env = append(cmd.Env, env...)
 	return cmd
 }
 
@@ -108,7 +111,7 @@ func launch(t testing.TB, dir string, env []string, args ...string) *process {
 		close(p.done)
 	}()
 	t.Cleanup(func() {
-		p.kill()
+		p.end()
 		if t.Failed() {
 			t.Logf("log of nexus %s:\n%s", strings.Join(args, " "), tail(p.log(), 6000))
 		}
@@ -168,6 +171,17 @@ func addressIn(log string) string {
 	}
 	address, _, _ := strings.Cut(rest, `"`)
 	return "http://" + address
+}
+
+// end ends the process in order, so that it can leave its coverage, or at once
+// when it does not.
+func (p *process) end() {
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-p.done:
+	case <-time.After(patience / 2):
+		p.kill()
+	}
 }
 
 // kill ends the process at once, as a crash would.
