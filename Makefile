@@ -21,12 +21,7 @@ CACHE := $(CURDIR)/.cache
 GOLANGCI := GOLANGCI_LINT_CACHE=$(CACHE)/golangci-lint $(CURDIR)/bin/golangci-lint
 on = $(filter-out 0 false no off,$(1))
 GO_TEST := $(if $(call on,$(CI)),bin/gotestsum --format=pkgname --,go test)
-
-# The race detector makes atomic statement counters so slow that pure computation takes
-# two hundred times as long. Such packages are counted in a run without it.
-HOT := nexus.internal/services/plugins/internal/layer
-WARM = $$(go list work | grep -vxF $(HOT:%=-e %) | paste -sd, -)
-COVER_FLAGS = -count=1 -covermode=$(if $(call on,$(RACE)),atomic,set) -coverpkg=$(WARM) -coverprofile=$(CACHE)/cover/warm.out
+COVER_FLAGS := -count=1 -covermode=atomic -coverpkg=nexus.internal/... -coverprofile=$(CACHE)/cover/tests.out
 
 .PHONY: help run build test cover cover-report lint fmt fmt-check vet generate generate-check \
 	tidy tidy-check build-off test-outside bench verify clean
@@ -51,7 +46,6 @@ test: $(if $(call on,$(CI)),bin/gotestsum) ## Run all tests (RACE=1: data races,
 	@scripts/postgres.sh >/dev/null
 ifneq ($(call on,$(COVER)),)
 	@rm -rf $(CACHE)/cover && mkdir -p $$NEXUS_E2E_COVER_DIR
-	go test -covermode=set -coverprofile=$(CACHE)/cover/hot.out $(HOT)
 endif
 	$(strip $(SHARED) $(GO_TEST) $(if $(call on,$(RACE)),-race) $(if $(call on,$(COVER)),$(COVER_FLAGS)) work)
 

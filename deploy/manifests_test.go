@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -219,7 +220,7 @@ func TestOverlays(t *testing.T) {
 func requireRules(t *testing.T, m *manifests, ref reference) {
 	t.Helper()
 	for name, rule := range rules() {
-		require.Empty(t, rule(m, ref), name)
+		require.Empty(t, strings.Join(rule(m, ref), "\n"), name)
 	}
 }
 

@@ -104,6 +104,10 @@ func secretMistakes() []mistake {
 			c.Env = append(c.Env, corev1.EnvVar{Name: name, Value: value})
 		}
 	}
+	natsKeys := func(m *manifests) *corev1.SecretVolumeSource {
+		volumes := pod(m, "auth").Volumes
+		return volumes[slices.IndexFunc(volumes, func(v corev1.Volume) bool { return v.Secret != nil })].Secret
+	}
 	return []mistake{
 		{"Secret nexus-database holds its values", secretsAreReferences, func(m *manifests) {
 			m.objects = append(m.objects, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "nexus-database"}})
@@ -113,9 +117,13 @@ func secretMistakes() []mistake {
 		{"NEXUS_DATABASE_URL in a ConfigMap is a secret", secretsAreReferences, func(m *manifests) { settings(m)["NEXUS_DATABASE_URL"] = "postgres://localhost" }},
 		{"NEXUS_NATS_URL in a ConfigMap is a secret", secretsAreReferences, func(m *manifests) { settings(m)["NEXUS_NATS_URL"] = "nats://me:hunter2@nats" }},
 		{"Deployment auth: README.md does not tell how to make nexus-keys-of-nats", secretsAreReferences, func(m *manifests) {
-			volumes := pod(m, "auth").Volumes
-			volumes[slices.IndexFunc(volumes, func(v corev1.Volume) bool { return v.Secret != nil })].Secret.SecretName = "nexus-keys-of-nats"
+			natsKeys(m).SecretName = "nexus-keys-of-nats"
 		}},
+		{"Deployment auth: mounts every NATS key", keysAreOnePods, func(m *manifests) { natsKeys(m).Items = nil }},
+		{"nobody has NATS key issuer.nk", keysAreOnePods, func(m *manifests) { natsKeys(m).Items = natsKeys(m).Items[1:] }},
+		{"Deployment auth: the server does not know NATS key issuers.nk", keysAreOnePods, func(m *manifests) { natsKeys(m).Items[0].Key = "issuers.nk" }},
+		{"Deployment auth: NATS key issuer.nk becomes issuers.nk", keysAreOnePods, func(m *manifests) { natsKeys(m).Items[0].Path = "issuers.nk" }},
+		{"Deployment audit: has NATS key user-audit.nk of Deployment auth", keysAreOnePods, func(m *manifests) { natsKeys(m).Items[0].Key = "user-audit.nk" }},
 	}
 }
 

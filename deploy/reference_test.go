@@ -89,7 +89,8 @@ func TestTextsNameSettingsThatExist(t *testing.T) {
 		names := regexp.MustCompile(`NEXUS_[A-Z_]+`).FindAllString(readFile(t, file), -1)
 		require.NotEmpty(t, names, file)
 		for _, name := range names {
-			require.Contains(t, ref.settings, name, file)
+			_, known := ref.settings[name]
+			require.True(t, known, "%s: there is no setting %s", file, name)
 		}
 	}
 }

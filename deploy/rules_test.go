@@ -26,6 +26,7 @@ func rules() map[string]rule {
 		"settings exist":                        settingsExist,
 		"the mode is the overlay's":             modeIsTheOverlays,
 		"secrets are references":                secretsAreReferences,
+		"each NATS key is one pod's":            keysAreOnePods,
 		"there is time to drain":                timeToDrain,
 		"probes ask what is answered":           probesAreAnswered,
 		"only the gateway is open":              onlyTheGatewayIsOpen,
@@ -173,6 +174,39 @@ func secretsAreReferences(m *manifests, ref reference) []string {
 				}
 			}
 		}
+	}
+	return p
+}
+
+// keysAreOnePods wants every key of the NATS server in exactly one other pod,
+// which needs it to speak for itself.
+func keysAreOnePods(m *manifests, _ reference) []string {
+	var p problems
+	owner, server := map[string]workload{}, map[string]bool{}
+	for _, w := range m.workloads() {
+		for _, volume := range w.pod.Spec.Volumes {
+			if volume.Secret == nil || volume.Secret.SecretName != "nexus-nats-keys" {
+				continue
+			}
+			p.add(len(volume.Secret.Items) > 0, "%s: mounts every NATS key", w)
+			for _, item := range volume.Secret.Items {
+				p.add(item.Key == item.Path, "%s: NATS key %s becomes %s", w, item.Key, item.Path)
+				if w.name == "nats" {
+					server[item.Key] = true
+					continue
+				}
+				other, taken := owner[item.Key]
+				p.add(!taken, "%s: has NATS key %s of %s", w, item.Key, other)
+				owner[item.Key] = w
+			}
+		}
+	}
+	for key, w := range owner {
+		p.add(server[key], "%s: the server does not know NATS key %s", w, key)
+	}
+	for key := range server {
+		_, used := owner[key]
+		p.add(used, "nobody has NATS key %s", key)
 	}
 	return p
 }

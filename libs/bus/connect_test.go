@@ -90,7 +90,8 @@ func TestSlowReadersAreLogged(t *testing.T) {
 func TestConnectToNobody(t *testing.T) {
 	t.Parallel()
 	// A port that was free a moment ago.
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	var config net.ListenConfig
+	l, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	require.NoError(t, l.Close())
 	_, err = bus.Connect("nats://"+l.Addr().String(), "test", zerolog.Nop())

@@ -41,6 +41,7 @@ func TestProvisionMakesWhatTheContractSays(t *testing.T) {
 			require.Equal(t, jetstream.WorkQueuePolicy, got.Retention, want.Name)
 			require.Equal(t, jetstream.DiscardNew, got.Discard, want.Name)
 		}
+		require.Equal(t, []bool{want.Outside, want.Outside}, []bool{got.DenyDelete, got.DenyPurge}, want.Name)
 		require.False(t, got.AllowRollup || got.AllowMsgTTL || got.AllowMsgSchedules || got.AllowMsgCounter || got.AllowAtomicPublish, want.Name)
 	}
 	for _, want := range contract.Consumers(lease) {
@@ -76,7 +77,8 @@ func TestProvisionAgainChangesNothing(t *testing.T) {
 		}
 		return out
 	}
-	require.Equal(t, configs(), configs())
+	first := configs()
+	require.Equal(t, first, configs())
 }
 
 func TestProvisionAtOnce(t *testing.T) {
@@ -127,6 +129,8 @@ func TestProvisionRefusesOtherStreams(t *testing.T) {
 		{"discard is DiscardNew, want DiscardOld", func(c *jetstream.StreamConfig) { c.Discard = jetstream.DiscardNew }},
 		{"storage is Memory, want File", func(c *jetstream.StreamConfig) { c.Storage = jetstream.MemoryStorage }},
 		{"max age is 1m0s, want 1h0m0s", func(c *jetstream.StreamConfig) { c.MaxAge, c.Duplicates = time.Minute, time.Minute }},
+		{"deny delete and purge are true and false, want false and false", func(c *jetstream.StreamConfig) { c.DenyDelete = true }},
+		{"deny delete and purge are false and true, want false and false", func(c *jetstream.StreamConfig) { c.DenyPurge = true }},
 		{switches, func(c *jetstream.StreamConfig) { c.AllowRollup = true }},
 		{switches, func(c *jetstream.StreamConfig) { c.AllowMsgTTL = true }},
 		{switches, func(c *jetstream.StreamConfig) { c.AllowMsgSchedules = true }},

@@ -205,6 +205,32 @@ func TestPublishWaitsNoLongerThanItsContext(t *testing.T) {
 	require.ErrorContains(t, err, "publish to nexus.silent")
 }
 
+func TestEventMessages(t *testing.T) {
+	t.Parallel()
+	first := contract.Event{
+		ID: contract.JobEventID("job-1", 2), Type: contract.EventType(contract.AreaJob, "queued"), Time: at().UTC(), Source: "jobs", Actor: "alice",
+		TraceParent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", Data: json.RawMessage(`{}`),
+	}
+	second := first
+	second.ID, second.TraceParent = contract.JobEventID("job-2", 1), ""
+	m, err := bus.EventMessage(contract.AreaJob, "queued", "noop", first, second)
+	require.NoError(t, err)
+	require.Equal(t, eventSubject, m.Subject)
+	require.Equal(t, "job-1/2", m.ID)
+	require.Equal(t, "nexus.job.queued.v1", m.Type)
+	require.Equal(t, first.TraceParent, m.TraceParent)
+	pack, err := contract.DecodeEvents(m.Body)
+	require.NoError(t, err)
+	require.Equal(t, []contract.Event{first, second}, pack)
+
+	_, err = bus.EventMessage(contract.AreaJob, "queued", "no op", first)
+	require.ErrorContains(t, err, "name an event")
+	_, err = bus.EventMessage(contract.AreaJob, "queued", "noop")
+	require.ErrorContains(t, err, "a pack holds 1 to 64 events, not 0")
+	_, err = bus.EventMessage(contract.AreaJob, "queued", "noop", make([]contract.Event, contract.MaxEventsPerMessage+1)...)
+	require.ErrorContains(t, err, "not 65")
+}
+
 func TestTraceHeader(t *testing.T) {
 	t.Parallel()
 	require.Empty(t, bus.TraceHeader(t.Context()))

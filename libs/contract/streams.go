@@ -13,8 +13,9 @@ const (
 	RetainForAge Retention = "limits"
 )
 
-// Stream describes one JetStream stream. Every stream is file backed and
-// refuses new messages rather than dropping old ones when it is full.
+// Stream describes one JetStream stream. Every stream is file backed. When it
+// is full, one that holds work refuses new messages, and one that keeps messages
+// for their age drops the oldest.
 type Stream struct {
 	Name      string
 	Subjects  []string

@@ -141,7 +141,7 @@ func TestPanicsEndNothingElse(t *testing.T) {
 	h := start(t)
 	h.work(config(), func(_ context.Context, job worker.Job) (worker.Result, error) {
 		if job.ID == "job-0" {
-			panic(nil)
+			panic("boom")
 		}
 		return worker.Result{}, nil
 	})

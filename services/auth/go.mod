@@ -8,9 +8,12 @@ require (
 	github.com/nats-io/nats.go v1.55.0
 	github.com/nats-io/nkeys v0.4.17
 	github.com/rs/zerolog v1.35.1
+	github.com/stretchr/testify v1.12.1
 	github.com/uptrace/bun v1.3.0
 	go.opentelemetry.io/otel/trace v1.47.0
+	go.uber.org/goleak v1.3.0
 	nexus.internal/libs v0.0.0
+	nexus.internal/migrations v0.0.0
 )
 
 require (
@@ -64,11 +67,4 @@ require (
 replace (
 	nexus.internal/libs => ../../libs
 	nexus.internal/migrations => ../../migrations
-)
-
-require github.com/stretchr/testify v1.12.1
-
-require (
-	go.uber.org/goleak v1.3.0
-	nexus.internal/migrations v0.0.0
 )

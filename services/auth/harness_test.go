@@ -26,7 +26,9 @@ import (
 
 func TestMain(m *testing.M) {
 	// The Postgres server that the tests share ends with the program.
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("nexus.internal/libs/embed/embedpg.startProcess.func1"))
+	goleak.VerifyTestMain(m,
+		goleak.IgnoreAnyFunction("nexus.internal/libs/embed/embedpg.startProcess.func1"),
+		goleak.IgnoreAnyFunction("nexus.internal/libs/embed/embedpg.(*Server).watch"))
 }
 
 // The keys that are seeded by default.

@@ -50,7 +50,7 @@ func TestSettings(t *testing.T) {
 		"the same twice":            {map[string]string{admin: viewerKey}, true, []string{"NEXUS_BOOTSTRAP_ADMIN_KEY is the same as NEXUS_BOOTSTRAP_VIEWER_KEY"}},
 		"unknown environment":       {map[string]string{environment: "staging"}, true, []string{"NEXUS_ENVIRONMENT"}},
 		"environment in caps":       {map[string]string{environment: "PROD"}, true, []string{"NEXUS_ENVIRONMENT"}},
-		"not a truth":               {map[string]string{enabled: "perhaps"}, true, []string{"BOOTSTRAP_KEYS_ENABLED"}},
+		"not a truth":               {map[string]string{enabled: "perhaps"}, true, []string{"perhaps"}},
 		"everything wrong at once":  {prod(environment, "x", admin, "short", "NEXUS_BOOTSTRAP_OPERATOR_KEY", "our-own-viewer-key"), true, []string{"NEXUS_ENVIRONMENT", "NEXUS_BOOTSTRAP_ADMIN_KEY", "NEXUS_BOOTSTRAP_OPERATOR_KEY"}},
 		"unknown environment, off":  {map[string]string{environment: "x", enabled: "false"}, false, []string{"NEXUS_ENVIRONMENT"}},
 		"all short":                 {map[string]string{"NEXUS_BOOTSTRAP_VIEWER_KEY": "v", "NEXUS_BOOTSTRAP_OPERATOR_KEY": "o"}, true, []string{"VIEWER_KEY has 1 ", "OPERATOR_KEY has 1 "}},
