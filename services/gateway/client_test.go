@@ -209,7 +209,7 @@ func (i *instance) raw(text string) reply {
 
 func (i *instance) dial() net.Conn {
 	i.w.t.Helper()
-	conn, err := net.Dial("tcp", i.address) //nolint:noctx // bounded by its deadline
+	conn, err := (&net.Dialer{}).DialContext(i.w.t.Context(), "tcp", i.address)
 	require.NoError(i.w.t, err)
 	i.w.t.Cleanup(func() { _ = conn.Close() })
 	require.NoError(i.w.t, conn.SetDeadline(time.Now().Add(30*time.Second)))

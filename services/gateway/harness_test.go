@@ -409,12 +409,19 @@ func with(change func(*gateway.Config)) setting {
 
 func withDoor(_ *gateway.Config, d *gateway.Deps) { d.NATSDoor = true }
 
+// listen opens a free port of this machine.
+func listen(t testing.TB) net.Listener {
+	t.Helper()
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	return listener
+}
+
 // gateway starts a gateway with the settings of a fresh installation, but a
 // longer patience for sync submits.
 func (w *world) gateway(settings ...setting) *instance {
 	w.t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(w.t, err)
+	listener := listen(w.t)
 	network := newWire(w.t, w.server.ClientURL())
 	nc, err := bus.Connect(network.url(), "gateway", zerolog.New(w.log))
 	require.NoError(w.t, err)

@@ -98,7 +98,7 @@ func TestRequestsUnderWayAreAnsweredAtTheEnd(t *testing.T) {
 		g.stop()
 	}()
 	testkit.Eventually(t, func() bool {
-		conn, err := net.Dial("tcp", g.address) //nolint:noctx // refused or accepted at once
+		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", g.address)
 		if err == nil {
 			_ = conn.Close()
 		}
@@ -179,9 +179,13 @@ func TestOpenAPIDocument(t *testing.T) {
 		for _, status := range want {
 			require.Contains(t, op.Responses, status, o.path)
 			if status >= "400" {
-				require.Contains(t, op.Responses[status].Content, "application/problem+json", "%s %s", o.path, status)
+				require.Equal(t, "#/components/schemas/Problem", op.Responses[status].Content["application/problem+json"].Schema.Ref, "%s %s", o.path, status)
 			}
 		}
+	}
+	problem := doc.Components.Schemas["Problem"].Properties
+	for _, field := range []string{"type", "title", "status", "detail", "code", "request_id", "errors"} {
+		require.Contains(t, problem, field)
 	}
 	submit := doc.Paths[submitURL]["post"].Responses
 	for _, status := range []string{"400", "409", "413", "422"} {
@@ -250,8 +254,7 @@ func TestBodyLimitIsASetting(t *testing.T) {
 func TestListenerThatFails(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
+	listener := listen(t)
 	require.NoError(t, listener.Close())
 	nc := testkit.Connect(t, w.server)
 	s, err := gateway.New(gateway.Config{SyncWaitSeconds: 1, MaxBodyBytes: 1024}, gateway.Deps{NC: nc, JS: w.js, Listener: listener, Tracer: noop.NewTracerProvider(), Now: w.clock.now})

@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"context"
 	"io"
 	"net"
 	"net/url"
@@ -25,8 +26,7 @@ func newWire(t testing.TB, server string) *wire {
 	t.Helper()
 	u, err := url.Parse(server)
 	require.NoError(t, err)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
+	listener := listen(t)
 	w := &wire{target: u.Host, listener: listener, conns: map[net.Conn]bool{}}
 	var serving sync.WaitGroup
 	serving.Go(func() {
@@ -49,7 +49,7 @@ func newWire(t testing.TB, server string) *wire {
 func (w *wire) url() string { return "nats://" + w.listener.Addr().String() }
 
 func (w *wire) forward(near net.Conn) {
-	far, err := net.Dial("tcp", w.target) //nolint:noctx // a server on this machine
+	far, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", w.target)
 	if err != nil {
 		_ = near.Close()
 		return

@@ -42,7 +42,7 @@ func TestPanicIsAnAnswer(t *testing.T) {
 	bus.Handle(services, contract.RPCJobsTypes, func(context.Context, struct{}) (contract.JobTypesReply, error) {
 		return contract.JobTypesReply{JobTypes: []contract.JobType{{Name: contract.JobAnalyze, MaxAttempts: 3}}}, nil
 	})
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	log := &lines{}
 	testkit.Start(t, services, httpapi.New(httpapi.Options{SyncWait: time.Second, MaxBody: 1 << 20, Version: "1"}, httpapi.Deps{

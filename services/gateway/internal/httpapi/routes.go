@@ -98,13 +98,19 @@ func (s *Server) platformRoutes() {
 func (s *Server) jobRoutes() {
 	const tag = "Jobs"
 	bad := []int{http.StatusBadRequest, http.StatusUnprocessableEntity}
-	register(s, route{method: http.MethodPost, path: "/api/v1/jobs/submit", id: "submit-job", summary: "Submit a job", tag: tag, role: identity.Operator,
-		errors: append(bad, http.StatusConflict, http.StatusRequestEntityTooLarge)}, s.submitJob)
+	register(s, route{
+		method: http.MethodPost, path: "/api/v1/jobs/submit", id: "submit-job", summary: "Submit a job", tag: tag, role: identity.Operator,
+		errors: append(bad, http.StatusConflict, http.StatusRequestEntityTooLarge),
+	}, s.submitJob)
 	register(s, route{method: http.MethodGet, path: "/api/v1/jobs", id: "list-jobs", summary: "List jobs, newest first", tag: tag, role: identity.Viewer, errors: bad}, s.listJobs)
-	register(s, route{method: http.MethodGet, path: "/api/v1/jobs/{id}", id: "get-job", summary: "Read a job with its attempts and artifacts", tag: tag, role: identity.Viewer,
-		errors: append(bad, http.StatusNotFound)}, s.getJob)
-	register(s, route{method: http.MethodPost, path: "/api/v1/jobs/{id}/cancel", id: "cancel-job", summary: "Cancel a job", tag: tag, role: identity.Operator,
-		errors: append(bad, http.StatusNotFound)}, s.cancelJob)
+	register(s, route{
+		method: http.MethodGet, path: "/api/v1/jobs/{id}", id: "get-job", summary: "Read a job with its attempts and artifacts", tag: tag, role: identity.Viewer,
+		errors: append(bad, http.StatusNotFound),
+	}, s.getJob)
+	register(s, route{
+		method: http.MethodPost, path: "/api/v1/jobs/{id}/cancel", id: "cancel-job", summary: "Cancel a job", tag: tag, role: identity.Operator,
+		errors: append(bad, http.StatusNotFound),
+	}, s.cancelJob)
 }
 
 func (s *Server) corpusRoutes() {
