@@ -2,6 +2,7 @@ package bus_test
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -117,9 +118,9 @@ func TestOtherLeaseUpdatesTheConsumers(t *testing.T) {
 func TestProvisionRefusesOtherStreams(t *testing.T) {
 	t.Parallel()
 	js := bare(t)
-	want := contract.Stream{Name: "WANTED", Subjects: []string{"wanted.>"}, Retention: contract.RetainForAge, MaxAge: time.Hour, MaxBytes: 1 << 20, Duplicates: time.Minute}
+	want := contract.Stream{Subjects: []string{"wanted.>"}, Retention: contract.RetainForAge, MaxAge: time.Hour, MaxBytes: 1 << 20, Duplicates: time.Minute}
 	const switches = "rollups, message TTLs, schedules, counters and atomic batches must be off"
-	for _, tc := range []struct {
+	for i, tc := range []struct {
 		says   string
 		change func(*jetstream.StreamConfig)
 	}{
@@ -137,6 +138,8 @@ func TestProvisionRefusesOtherStreams(t *testing.T) {
 		{switches, func(c *jetstream.StreamConfig) { c.AllowMsgCounter = true }},
 		{switches, func(c *jetstream.StreamConfig) { c.AllowAtomicPublish = true }},
 	} {
+		// The server is still removing the files of the last one.
+		want.Name = fmt.Sprintf("WANTED_%d", i)
 		have := jetstream.StreamConfig{
 			Name: want.Name, Subjects: want.Subjects, Storage: jetstream.FileStorage, Discard: jetstream.DiscardOld, Retention: jetstream.LimitsPolicy,
 			MaxBytes: want.MaxBytes, MaxMsgs: -1, MaxAge: want.MaxAge, Duplicates: want.Duplicates, Replicas: 1,
@@ -146,7 +149,7 @@ func TestProvisionRefusesOtherStreams(t *testing.T) {
 		require.NoError(t, err, tc.says)
 		err = bus.Provision(t.Context(), js, []contract.Stream{want}, nil)
 		require.ErrorIs(t, err, bus.ErrDrift, tc.says)
-		require.ErrorContains(t, err, "stream WANTED: ")
+		require.ErrorContains(t, err, "stream "+want.Name+": ")
 		require.ErrorContains(t, err, tc.says)
 		require.Equal(t, have.Retention, stream(t, js, want.Name).CachedInfo().Config.Retention, "it is left as it is")
 		require.NoError(t, js.DeleteStream(t.Context(), want.Name))

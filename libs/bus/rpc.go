@@ -82,7 +82,7 @@ func Handle[Req, Resp any](r *RPC, subject string, fn func(context.Context, Req)
 		if err != nil {
 			return nil, err
 		}
-		out, err := json.Marshal(resp)
+		out, err := contract.Encode(resp)
 		if err != nil {
 			return nil, fmt.Errorf("encode the answer: %w", err)
 		}
@@ -138,9 +138,7 @@ func (r *RPC) serve(base context.Context, e endpoint, req micro.Request) {
 			r.refuse(ctx, e.subject, req, err)
 			return
 		}
-		if err := req.Respond(out); err != nil {
-			r.log.Warn().Err(err).Str(telemetry.FieldSubject, e.subject).Msg("could not answer a request")
-		}
+		r.respond(req, &nats.Msg{Data: out})
 	})
 }
 
@@ -163,8 +161,19 @@ func (r *RPC) refuse(ctx context.Context, subject string, req micro.Request, err
 	if encErr != nil {
 		body = nil
 	}
-	if err := req.Error(string(public.Kind), public.Code, body); err != nil {
-		r.log.Warn().Err(err).Str(telemetry.FieldSubject, subject).Msg("could not answer a request")
+	r.respond(req, &nats.Msg{Data: body, Header: nats.Header{
+		micro.ErrorCodeHeader: {string(public.Kind)}, micro.ErrorHeader: {public.Code},
+	}})
+}
+
+// respond answers on the connection itself: a micro.Request must not be used
+// any more once its handler has returned, and ours has.
+func (r *RPC) respond(req micro.Request, answer *nats.Msg) {
+	if answer.Subject = req.Reply(); answer.Subject == "" {
+		return
+	}
+	if err := r.nc.PublishMsg(answer); err != nil {
+		r.log.Warn().Err(err).Str(telemetry.FieldSubject, req.Subject()).Msg("could not answer a request")
 	}
 }
 
@@ -188,7 +197,7 @@ func Call[Resp any](ctx context.Context, nc *nats.Conn, subject string, req any)
 	}
 	msg := nats.NewMsg(subject)
 	var err error
-	if msg.Data, err = json.Marshal(req); err != nil {
+	if msg.Data, err = contract.Encode(req); err != nil {
 		return resp, fmt.Errorf("encode the request for %s: %w", subject, err)
 	}
 	deadline, _ := ctx.Deadline()

@@ -471,8 +471,21 @@ func TestAnswersThatCannotBeSentAreLogged(t *testing.T) {
 	}
 	stop := testkit.Start(t, s.rpc)
 	for _, subject := range []string{"nexus.rpc.test.answer", "nexus.rpc.test.fault"} {
-		require.NoError(t, s.caller.Publish(subject, []byte("{}")))
+		require.NoError(t, s.caller.PublishRequest(subject, "nobody.listens", []byte("{}")))
 	}
 	testkit.Eventually(t, func() bool { return strings.Contains(s.log.String(), "could not answer a request") }, "nothing was logged")
 	stop()
+}
+
+func TestMessagesThatWantNoAnswerAreHandled(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	handled := make(chan question, 1)
+	bus.Handle(s.rpc, "nexus.rpc.test.told", func(_ context.Context, q question) (answer, error) {
+		handled <- q
+		return answer{}, nil
+	})
+	testkit.Start(t, s.rpc)
+	require.NoError(t, s.caller.Publish("nexus.rpc.test.told", []byte(`{"n":7}`)))
+	require.Equal(t, question{7}, testkit.Receive(t, handled))
 }

@@ -51,10 +51,14 @@ func Environ(dir string) (map[string]string, error) {
 // validates it. The error holds every problem found.
 func Load(target any, environ map[string]string) error {
 	err := env.ParseWithOptions(target, env.Options{Prefix: Prefix, Environment: environ})
-	problems := flatten(err)
+	fields := map[string]string{}
+	if target != nil {
+		collectFields(reflect.TypeOf(target), fields)
+	}
+	problems := flatten(err, fields)
 	if len(problems) == 0 {
 		if v, ok := target.(Validator); ok {
-			problems = flatten(v.Validate())
+			problems = flatten(v.Validate(), fields)
 		}
 	}
 	if len(problems) == 0 {
@@ -63,22 +67,47 @@ func Load(target any, environ map[string]string) error {
 	return fmt.Errorf("the settings have %d problem(s):\n  - %s", len(problems), strings.Join(problems, "\n  - "))
 }
 
-func flatten(err error) []string {
+// collectFields maps the names of fields to those of their variables.
+func collectFields(t reflect.Type, fields map[string]string) {
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if t.Kind() != reflect.Struct {
+		return
+	}
+	for i := range t.NumField() {
+		f := t.Field(i)
+		if name, _, _ := strings.Cut(f.Tag.Get("env"), ","); name != "" {
+			fields[f.Name] = Prefix + name
+		} else {
+			collectFields(f.Type, fields)
+		}
+	}
+}
+
+// flatten lists the single problems of err, each naming its variable.
+func flatten(err error, fields map[string]string) []string {
 	if err == nil {
 		return nil
+	}
+	var parse env.ParseError
+	if errors.As(err, &parse) && fields[parse.Name] != "" {
+		if _, many := err.(env.AggregateError); !many { //nolint:errorlint // asks for the collection itself
+			return []string{fmt.Sprintf("%s is not a %s: %v", fields[parse.Name], parse.Type, parse.Err)}
+		}
 	}
 	var agg env.AggregateError
 	if errors.As(err, &agg) {
 		var out []string
 		for _, e := range agg.Errors {
-			out = append(out, e.Error())
+			out = append(out, flatten(e, fields)...)
 		}
 		return out
 	}
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		var out []string
 		for _, e := range joined.Unwrap() {
-			out = append(out, flatten(e)...)
+			out = append(out, flatten(e, fields)...)
 		}
 		return out
 	}

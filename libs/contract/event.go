@@ -99,7 +99,7 @@ func EncodeEvents(events []Event) ([]byte, error) {
 	if len(events) == 0 || len(events) > MaxEventsPerMessage {
 		return nil, fmt.Errorf("a pack holds 1 to %d events, not %d", MaxEventsPerMessage, len(events))
 	}
-	return json.Marshal(events)
+	return Encode(events)
 }
 
 // DecodeEvents reads a pack. It refuses what is not a pack of complete events:

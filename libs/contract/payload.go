@@ -8,8 +8,12 @@ import (
 	"unicode/utf8"
 )
 
+// MaxPayloadDepth is how deep a payload may be nested. Decoders have limits of
+// their own, and a payload travels inside other messages.
+const MaxPayloadDepth = 100
+
 // CheckPayload reports what is wrong with a job payload: it must be a JSON
-// object of at most MaxPayload bytes in valid UTF-8, without the character
+// object of at most MaxPayload bytes and MaxPayloadDepth levels in valid UTF-8, without the character
 // NUL, written or escaped. Postgres and many readers refuse NUL; a payload
 // with it would fail for ever behind the door.
 func CheckPayload(p []byte) error {
@@ -22,6 +26,8 @@ func CheckPayload(p []byte) error {
 		return errors.New("payload is not valid JSON")
 	case !isObject(p):
 		return errors.New("payload must be a JSON object")
+	case depth(p) > MaxPayloadDepth:
+		return fmt.Errorf("payload is nested deeper than %d levels", MaxPayloadDepth)
 	case holdsNUL(p):
 		return errors.New("payload must not contain the character NUL (\\u0000)")
 	}
@@ -37,6 +43,26 @@ func isObject(p []byte) bool {
 		}
 	}
 	return false
+}
+
+// depth is how deep valid JSON is nested.
+func depth(p []byte) int {
+	deepest, level, quoted := 0, 0, false
+	for i := 0; i < len(p); i++ {
+		switch c := p[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{' || c == '[':
+			level++
+			deepest = max(deepest, level)
+		case c == '}' || c == ']':
+			level--
+		}
+	}
+	return deepest
 }
 
 // holdsNUL looks for the escape \u0000 in valid JSON, where NUL itself cannot

@@ -91,13 +91,15 @@ const (
 	HeaderTime = "Nexus-Time"
 	// HeaderTimeout is how long a requester still waits, in milliseconds.
 	HeaderTimeout = "Nexus-Timeout-Ms"
-	// HeaderIdempotencyKey and HeaderRequestID are set by clients of the NATS door.
-	HeaderIdempotencyKey = "Nexus-Idempotency-Key"
-	HeaderRequestID      = "Nexus-Request-Id"
+	// HeaderRequestID is set by clients of the NATS door.
+	HeaderRequestID = "Nexus-Request-Id"
 	// HeaderReason, HeaderOrigin say why and from which subject a message
 	// became a dead letter.
 	HeaderReason = "Nexus-Reason"
 	HeaderOrigin = "Nexus-Origin"
+	// HeaderBodySize is the size of a dead letter's body before it was cut, in
+	// bytes.
+	HeaderBodySize = "Nexus-Body-Size"
 )
 
 // MaxToken is the longest word allowed inside a subject, in bytes.

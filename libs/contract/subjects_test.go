@@ -109,7 +109,6 @@ func TestWordsOfTheWire(t *testing.T) {
 		contract.RPCJobsClaim:                                   "nexus.rpc.jobs.claim",
 		contract.RPCJobsHeartbeat:                               "nexus.rpc.jobs.heartbeat",
 		contract.RPCJobsFinish:                                  "nexus.rpc.jobs.finish",
-		contract.HeaderIdempotencyKey:                           "Nexus-Idempotency-Key",
 		contract.HeaderRequestID:                                "Nexus-Request-Id",
 		contract.HeaderReplyTo:                                  "Nexus-Reply-To",
 		contract.HeaderType:                                     "Nexus-Type",

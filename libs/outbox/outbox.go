@@ -20,6 +20,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"nexus.internal/libs/bus"
+	"nexus.internal/libs/contract"
 	"nexus.internal/libs/pg"
 )
 
@@ -81,7 +82,7 @@ func (o *Outbox) Append(ctx context.Context, tx Execer, messages []bus.Message) 
 	for i := range messages {
 		messages[i].ID = id.String() + "." + strconv.Itoa(i)
 	}
-	body, err := json.Marshal(messages)
+	body, err := contract.Encode(messages)
 	if err != nil {
 		return Entry{}, fmt.Errorf("encode the outbox row: %w", err)
 	}

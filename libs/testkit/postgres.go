@@ -46,7 +46,7 @@ func startServer() (string, error) {
 	if u := os.Getenv(EnvURL); u != "" {
 		return u, nil
 	}
-	base := filepath.Join(os.TempDir(), "nexus-testkit")
+	base := filepath.Join(os.TempDir(), "nexus-testkit-"+strconv.Itoa(os.Getuid()))
 	removeStale(base)
 	ctx, cancel := context.WithTimeout(context.Background(), startWithin)
 	defer cancel()

@@ -170,7 +170,7 @@ func encodeValue(v any) (json.RawMessage, error) {
 	if v == nil {
 		return nil, nil
 	}
-	data, err := json.Marshal(v)
+	data, err := contract.Encode(v)
 	if err != nil {
 		return nil, Permanent(fmt.Errorf("the result is not JSON: %w", err))
 	}

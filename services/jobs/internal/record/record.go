@@ -223,7 +223,7 @@ func (r *Recorder) answer(replies map[string][]contract.SubmitVerdict) {
 		if to == "" {
 			continue
 		}
-		body, err := json.Marshal(contract.SubmitReply{Verdicts: verdicts})
+		body, err := contract.Encode(contract.SubmitReply{Verdicts: verdicts})
 		if err == nil {
 			err = r.nc.Publish(to, body)
 		}
