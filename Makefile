@@ -36,10 +36,10 @@ run: build ## Build and start everything on this machine; Ctrl-C stops it
 build: ## Build bin/nexus
 	go build -ldflags '-X main.version=$(or $(VERSION),dev)' -o bin/nexus ./cmd/nexus
 
-# A shared server has another address each time, which go test would take for a change: it is
-# for runs that use no cached result. Otherwise each test program starts one of its own.
+# All test programs share one Postgres server.
+SHARED := go run ./libs/testkit/withpostgres $(CACHE)/postgres
+
 ifneq ($(call on,$(COVER)),)
-test: SHARED := go run ./libs/testkit/withpostgres
 test: export NEXUS_E2E_COVER_DIR := $(CACHE)/cover/programs
 endif
 test: $(if $(call on,$(CI)),bin/gotestsum) ## Run all tests (RACE=1: data races, COVER=1: coverage, CI=true: both)

@@ -3,6 +3,7 @@ package contract_test
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -11,6 +12,11 @@ import (
 
 	"nexus.internal/libs/contract"
 )
+
+// nested makes a JSON object of n levels.
+func nested(n int) string {
+	return `{"a":` + strings.Repeat("[", n-1) + strings.Repeat("]", n-1) + `}`
+}
 
 // sized makes a JSON object of exactly n bytes.
 func sized(n int) string { return `{"a":"` + strings.Repeat("x", n-len(`{"a":""}`)) + `"}` }
@@ -32,6 +38,9 @@ func TestGoodPayloads(t *testing.T) {
 		"u0000 without one":       `{"a":"u0000"}`,
 		"half a pair":             `{"a":"\ud800"}`,
 		"as large as allowed":     sized(contract.MaxPayload),
+		"as deep as allowed":      nested(contract.MaxPayloadDepth),
+		"wide, not deep":          `{"a":[` + strings.Repeat("[],", 200) + `{}]}`,
+		"deep only in a text":     `{"a":"` + strings.Repeat(`[{\"`, 200) + `"}`,
 	} {
 		require.NoError(t, contract.CheckPayload([]byte(payload)), name)
 	}
@@ -46,80 +55,88 @@ func TestBadPayloads(t *testing.T) {
 		nul       = `payload must not contain the character NUL (\u0000)`
 	)
 	for name, tc := range map[string]struct{ payload, problem string }{
-		"nothing":                   {"", notJSON},
-		"spaces":                    {"  \n", notJSON},
-		"words":                     {"hello", notJSON},
-		"cut off":                   {`{"a":`, notJSON},
-		"two objects":               {`{} {}`, notJSON},
-		"trailing comma":            {`{"a":1,}`, notJSON},
-		"comment":                   {`{} // c`, notJSON},
-		"byte order mark":           {"\ufeff{}", notJSON},
-		"NUL byte in a string":      {"{\"a\":\"\x00\"}", notJSON},
-		"NUL byte behind":           {"{}\x00", notJSON},
-		"upper-case escape":         {`{"a":"\U0000"}`, notJSON},
-		"deeper than anybody needs": {`{"a":` + strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000) + `}`, notJSON},
-		"array":                     {`[]`, notObject},
-		"array of objects":          {` [{"a":1}]`, notObject},
-		"text":                      {`"{}"`, notObject},
-		"number":                    {`1`, notObject},
-		"null":                      {`null`, notObject},
-		"true":                      {`true`, notObject},
-		"escaped NUL":               {`{"a":"\u0000"}`, nul},
-		"escaped NUL in a key":      {`{"\u0000":1}`, nul},
-		"behind one backslash":      {`{"a":"\\\u0000"}`, nul},
-		"behind two backslashes":    {`{"a":"\\\\\u0000"}`, nul},
-		"behind another escape":     {`{"a":"\n\u0000"}`, nul},
-		"behind a harmless one":     {`{"a":"\\u0000 \u0000"}`, nul},
-		"as the last character":     {`{"a":"b\u0000"}`, nul},
-		"nested":                    {`{"a":[{"b":["\u0000"]}]}`, nul},
-		"invalid byte":              {"{\"a\":\"\xff\"}", notUTF8},
-		"cut character":             {"{\"a\":\"\xe6\x9d\"}", notUTF8},
-		"overlong NUL":              {"{\"a\":\"\xc0\x80\"}", notUTF8},
-		"surrogate in UTF-8":        {"{\"a\":\"\xed\xa0\x80\"}", notUTF8},
-		"one byte too large":        {sized(contract.MaxPayload + 1), "payload has 262145 bytes; the limit is 262144"},
+		"nothing":                 {"", notJSON},
+		"spaces":                  {"  \n", notJSON},
+		"words":                   {"hello", notJSON},
+		"cut off":                 {`{"a":`, notJSON},
+		"two objects":             {`{} {}`, notJSON},
+		"trailing comma":          {`{"a":1,}`, notJSON},
+		"comment":                 {`{} // c`, notJSON},
+		"byte order mark":         {"\ufeff{}", notJSON},
+		"NUL byte in a string":    {"{\"a\":\"\x00\"}", notJSON},
+		"NUL byte behind":         {"{}\x00", notJSON},
+		"upper-case escape":       {`{"a":"\U0000"}`, notJSON},
+		"a level too deep":        {nested(contract.MaxPayloadDepth + 1), "payload is nested deeper than 100 levels"},
+		"a level of objects":      {strings.Repeat(`{"a":`, 101) + "1" + strings.Repeat("}", 101), "payload is nested deeper than 100 levels"},
+		"behind an escaped quote": {`{"\\\"":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + `}`, "payload is nested deeper than 100 levels"},
+		"deeper than Go reads":    {nested(10_001), notJSON},
+		"array":                   {`[]`, notObject},
+		"array of objects":        {` [{"a":1}]`, notObject},
+		"text":                    {`"{}"`, notObject},
+		"number":                  {`1`, notObject},
+		"null":                    {`null`, notObject},
+		"true":                    {`true`, notObject},
+		"escaped NUL":             {`{"a":"\u0000"}`, nul},
+		"escaped NUL in a key":    {`{"\u0000":1}`, nul},
+		"behind one backslash":    {`{"a":"\\\u0000"}`, nul},
+		"behind two backslashes":  {`{"a":"\\\\\u0000"}`, nul},
+		"behind another escape":   {`{"a":"\n\u0000"}`, nul},
+		"behind a harmless one":   {`{"a":"\\u0000 \u0000"}`, nul},
+		"as the last character":   {`{"a":"b\u0000"}`, nul},
+		"nested":                  {`{"a":[{"b":["\u0000"]}]}`, nul},
+		"invalid byte":            {"{\"a\":\"\xff\"}", notUTF8},
+		"cut character":           {"{\"a\":\"\xe6\x9d\"}", notUTF8},
+		"overlong NUL":            {"{\"a\":\"\xc0\x80\"}", notUTF8},
+		"surrogate in UTF-8":      {"{\"a\":\"\xed\xa0\x80\"}", notUTF8},
+		"one byte too large":      {sized(contract.MaxPayload + 1), "payload has 262145 bytes; the limit is 262144"},
 	} {
 		require.EqualError(t, contract.CheckPayload([]byte(tc.payload)), tc.problem, name)
 	}
 	require.EqualError(t, contract.CheckPayload(nil), notJSON)
 }
 
-// What passes is what the database and every reader can take: an object
-// without NUL in any key or text. What is refused has a reason to be.
+// What passes is what the database and every reader can take. The function
+// under test looks at the text; this one looks at what a decoder makes of it.
 func FuzzCheckPayload(f *testing.F) {
 	for _, seed := range []string{
-		`{}`, `{"a":"\u0000"}`, `{"a":"\\u0000"}`, `{"a":"\\\u0000"}`, `{"\u0000":{"b":["\u0000"]}}`, `[1]`, `null`, ``, "{\"a\":\"\xff\"}", "{\"a\":\"\x00\"}",
+		`{}`, `{"a":"\u0000"}`, `{"a":"\\u0000"}`, `{"a":"\\\u0000"}`, `{"\u0000":{"b":["\u0000"]}}`, `{"a":"\u0000","a":1}`, `[1]`, `null`, ``,
+		"{\"a\":\"\xff\"}", "{\"a\":\"\x00\"}", nested(contract.MaxPayloadDepth), nested(contract.MaxPayloadDepth + 1),
 	} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, p []byte) {
-		var object map[string]any
-		decoder := json.NewDecoder(bytes.NewReader(p))
-		decoder.UseNumber()
-		good := utf8.Valid(p) && len(p) <= contract.MaxPayload && json.Valid(p) && decoder.Decode(&object) == nil && object != nil && !holdsNUL(object)
+		good := len(p) <= contract.MaxPayload && utf8.Valid(p) && json.Valid(p)
+		if good {
+			object, nul, deepest := decode(t, p)
+			good = object && !nul && deepest <= contract.MaxPayloadDepth
+		}
 		require.Equal(t, good, contract.CheckPayload(p) == nil, "%q", p)
 	})
 }
 
-// holdsNUL looks at the decoded values, where the function under test looks at
-// the text.
-func holdsNUL(v any) bool {
-	switch v := v.(type) {
-	case string:
-		return strings.ContainsRune(v, 0)
-	case []any:
-		for _, item := range v {
-			if holdsNUL(item) {
-				return true
-			}
+func decode(t *testing.T, p []byte) (object, nul bool, deepest int) {
+	t.Helper()
+	decoder := json.NewDecoder(bytes.NewReader(p))
+	decoder.UseNumber()
+	for level, first := 0, true; ; first = false {
+		token, err := decoder.Token()
+		if err != nil {
+			require.ErrorIs(t, err, io.EOF)
+			return object, nul, deepest
 		}
-	case map[string]any:
-		for key, item := range v {
-			if strings.ContainsRune(key, 0) || holdsNUL(item) {
-				return true
+		switch v := token.(type) {
+		case json.Delim:
+			object = object || first && v == '{'
+			if v == '{' || v == '[' {
+				level++
+			} else {
+				level--
 			}
+			deepest = max(deepest, level)
+		case string:
+			nul = nul || strings.ContainsRune(v, 0)
 		}
 	}
-	return false
 }
 
 func TestIdempotencyKeys(t *testing.T) {

@@ -150,6 +150,29 @@ func poolConfig() pg.Config {
 	return pg.Config{PoolSize: 4, MaxOverflow: 8, RecycleSeconds: 3600, PrePing: true}
 }
 
+// DropLeftovers drops the databases of tests that were killed.
+func DropLeftovers(ctx context.Context, serverURL string) error {
+	conn, err := pgx.Connect(ctx, serverURL)
+	if err != nil {
+		return fmt.Errorf("connect to the test server: %w", err)
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	rows, err := conn.Query(ctx, `SELECT datname FROM pg_database WHERE datname LIKE 'test\_%'`)
+	if err != nil {
+		return fmt.Errorf("list left databases: %w", err)
+	}
+	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return fmt.Errorf("list left databases: %w", err)
+	}
+	for _, name := range names {
+		if _, err := conn.Exec(ctx, "DROP DATABASE "+pgx.Identifier{name}.Sanitize()+" WITH (FORCE)"); err != nil {
+			return fmt.Errorf("drop a left database: %w", err)
+		}
+	}
+	return nil
+}
+
 // EmptyDatabase makes a database without any schema and returns its URL. It is
 // dropped when the test ends.
 func EmptyDatabase(t testing.TB) string { return makeDatabase(t, "template1") }

@@ -311,9 +311,11 @@ func TestModeGate(t *testing.T) {
 			for _, payload := range []string{`{"mode":"PUBLIC"}`, `{}`, `{"mode":null}`, `{"mode":""}`, `{"parse":{"mode":"RAW"}}`} {
 				require.Equal(t, http.StatusOK, status(owner, "analyze", payload), "%s %s", owner, payload)
 			}
-			for _, payload := range []string{`{"mode":"raw"}`, `{"mode":"PRIVATE"}`, `{"mode":7}`, `{"mode":["RAW"]}`, `{"mode":{}}`, `{"mode":"RAW\u200b"}`,
+			for _, payload := range []string{
+				`{"mode":"raw"}`, `{"mode":"PRIVATE"}`, `{"mode":7}`, `{"mode":["RAW"]}`, `{"mode":{}}`, `{"mode":"RAW\u200b"}`,
 				// Readers differ in which of these counts.
-				`{"mode":"PUBLIC","mode":"RAW"}`, `{"mode":"RAW","mode":null}`, `{"mode":"PUBLIC","MODE":"RAW"}`, `{"mode":"RAW","Mode":null}`, `{"Mode":"PUBLIC"}`} {
+				`{"mode":"PUBLIC","mode":"RAW"}`, `{"mode":"RAW","mode":null}`, `{"mode":"PUBLIC","MODE":"RAW"}`, `{"mode":"RAW","Mode":null}`, `{"Mode":"PUBLIC"}`,
+			} {
 				require.Equal(t, http.StatusUnprocessableEntity, status(owner, "analyze", payload), "%s %s", owner, payload)
 			}
 			require.Equal(t, http.StatusOK, status(owner, "ingest_batch", `{"mode":"RAW"}`), "only gated types have a mode")

@@ -1,6 +1,12 @@
 // Command withpostgres starts a private Postgres server, runs a command with
-// its URL in the environment, and removes the server again. A test run wraps
-// itself in it so that all test programs share one server.
+// its URL in the environment, and stops the server again. A test run wraps
+// itself in it so that all test programs share one server:
+//
+//	withpostgres FOLDER COMMAND [ARG ...]
+//
+// The server keeps its files in FOLDER and has the same address each time, so
+// that test results stay cached; when another run uses FOLDER already, this one
+// makes do with a temporary server.
 package main
 
 import (
@@ -10,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -26,14 +33,15 @@ func main() {
 	os.Exit(code)
 }
 
-func run(command []string) (code int, err error) {
-	if len(command) == 0 {
-		return 2, errors.New("want a command to run")
+func run(args []string) (code int, err error) {
+	if len(args) < 2 {
+		return 2, errors.New("want a folder and a command to run")
 	}
+	command := args[1:]
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if os.Getenv(testkit.EnvURL) == "" {
-		server, startErr := embedpg.Start(ctx, testkit.Options(""))
+		server, startErr := start(ctx, args[0])
 		if startErr != nil {
 			return 1, startErr
 		}
@@ -55,4 +63,26 @@ func run(command []string) (code int, err error) {
 		return max(exit.ExitCode(), 1), nil
 	}
 	return 0, runErr
+}
+
+func start(ctx context.Context, folder string) (*embedpg.Server, error) {
+	folder, err := filepath.Abs(folder)
+	if err != nil {
+		return nil, fmt.Errorf("find the folder: %w", err)
+	}
+	// Readable for the unprivileged user that Postgres runs as.
+	if err := os.MkdirAll(folder, 0o755); err != nil { //nolint:gosec // see above
+		return nil, fmt.Errorf("create the folder: %w", err)
+	}
+	server, err := embedpg.Start(ctx, testkit.Options(folder))
+	if errors.Is(err, embedpg.ErrInUse) {
+		return embedpg.Start(ctx, testkit.Options(""))
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := testkit.DropLeftovers(ctx, server.URL()); err != nil {
+		return nil, errors.Join(err, server.Stop(ctx))
+	}
+	return server, nil
 }
