@@ -41,6 +41,8 @@ type RPC struct {
 	health    func(context.Context) error
 	slots     chan struct{}
 	working   sync.WaitGroup
+	mu        sync.Mutex
+	stopped   bool
 }
 
 type endpoint struct {
@@ -107,15 +109,28 @@ func (r *RPC) Run(ctx context.Context, ready func()) error {
 		name := strings.ReplaceAll(e.subject, ".", "-")
 		err := svc.AddEndpoint(name, micro.HandlerFunc(func(req micro.Request) { r.serve(base, e, req) }), micro.WithEndpointSubject(e.subject))
 		if err != nil {
-			return errors.Join(fmt.Errorf("register endpoint %s: %w", e.subject, err), svc.Stop())
+			return errors.Join(fmt.Errorf("register endpoint %s: %w", e.subject, err), r.shut(svc))
 		}
 	}
 	if err := r.nc.Flush(); err != nil {
-		return errors.Join(fmt.Errorf("register %s: %w", r.name, err), svc.Stop())
+		return errors.Join(fmt.Errorf("register %s: %w", r.name, err), r.shut(svc))
 	}
 	ready()
 	<-ctx.Done()
-	err = svc.Stop()
+	return r.shut(svc)
+}
+
+// shut stops the service and waits for what it works on. Stopping drains beside
+// us: what comes after this is not answered, and its sender asks another replica.
+func (r *RPC) shut(svc micro.Service) error {
+	err := svc.Stop()
+	if err == nil {
+		// Now the server knows, too.
+		err = r.nc.FlushTimeout(time.Second)
+	}
+	r.mu.Lock()
+	r.stopped = true
+	r.mu.Unlock()
 	r.working.Wait()
 	if err != nil && !r.nc.IsClosed() {
 		return fmt.Errorf("stop %s: %w", r.name, err)
@@ -125,6 +140,12 @@ func (r *RPC) Run(ctx context.Context, ready func()) error {
 
 func (r *RPC) serve(base context.Context, e endpoint, req micro.Request) {
 	r.slots <- struct{}{}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stopped {
+		<-r.slots
+		return
+	}
 	r.working.Go(func() {
 		defer func() { <-r.slots }()
 		ctx, cancel := context.WithTimeout(base, timeoutOf(req.Headers()))
@@ -182,7 +203,7 @@ func timeoutOf(h micro.Headers) time.Duration {
 	if err != nil || ms <= 0 {
 		return maxTimeout
 	}
-	return min(time.Duration(ms)*time.Millisecond, maxTimeout)
+	return time.Duration(min(ms, maxTimeout.Milliseconds())) * time.Millisecond
 }
 
 // Call asks another service. Its faults come back as *fault.Error; a service

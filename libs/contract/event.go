@@ -3,6 +3,7 @@ package contract
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -12,6 +13,18 @@ import (
 
 // MaxEventsPerMessage bounds a pack.
 const MaxEventsPerMessage = 64
+
+// MaxEventText is where texts in events are cut, in bytes, so that the largest
+// pack fits a message. The job itself has the whole text.
+const MaxEventText = 1 << 10
+
+// Cut is s, cut to at most limit bytes between characters.
+func Cut(s string, limit int) string {
+	if len(s) <= limit {
+		return s
+	}
+	return strings.ToValidUTF8(s[:limit], "")
+}
 
 // Event is something that happened. It never changes once published; the same
 // event may be published more than once, always with the same id.

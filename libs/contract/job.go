@@ -58,6 +58,8 @@ const (
 	MaxPayload = 256 << 10
 	// MaxResult is the largest result, or artifact payload, in bytes.
 	MaxResult = 256 << 10
+	// MaxArtifactRef is the longest reference of an artifact, in bytes.
+	MaxArtifactRef = 2 << 10
 	// MaxErrorText is where error texts are cut, in bytes.
 	MaxErrorText = 4 << 10
 	// MaxIdempotencyKey is the longest idempotency key, in bytes.

@@ -21,6 +21,7 @@ import (
 
 	"nexus.internal/libs/bus"
 	"nexus.internal/libs/contract"
+	"nexus.internal/libs/fault"
 	"nexus.internal/libs/pg"
 )
 
@@ -193,7 +194,13 @@ func (o *Outbox) relayOnce(ctx context.Context, age time.Duration) (int, error) 
 			if err := json.Unmarshal(r.Body, &messages); err != nil {
 				return fmt.Errorf("decode outbox row %s: %w", r.ID, err)
 			}
-			if err := o.pub.Publish(ctx, messages...); err != nil {
+			err := o.pub.Publish(ctx, messages...)
+			if fault.KindOf(err) == fault.TooLarge {
+				// It stays for somebody to look at, and blocks nobody.
+				o.log.Error().Err(err).Str("outbox_row", r.ID.String()).Msg("the broker will never take an outbox row")
+				continue
+			}
+			if err != nil {
 				return fmt.Errorf("publish outbox row %s: %w", r.ID, err)
 			}
 			ids = append(ids, r.ID)

@@ -41,6 +41,9 @@ func (c Config) Validate() error {
 	if c.MaxOverflow < 0 || c.MaxOverflow > 500 {
 		errs = append(errs, fmt.Errorf("NEXUS_DB_MAX_OVERFLOW is %d: want 0 to 500", c.MaxOverflow))
 	}
+	if c.PoolSize+c.MaxOverflow < 2 {
+		errs = append(errs, errors.New("NEXUS_DB_POOL_SIZE and NEXUS_DB_MAX_OVERFLOW together are less than 2: migrating needs two connections"))
+	}
 	if c.RecycleSeconds < 1 {
 		errs = append(errs, fmt.Errorf("NEXUS_DB_POOL_RECYCLE is %d: want at least 1 second", c.RecycleSeconds))
 	}
@@ -70,7 +73,7 @@ func Open(ctx context.Context, opts Options) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("parse the database URL: %w", redact(err))
 	}
-	cfg.MinConns = int32(min(opts.PoolSize, 2))
+	cfg.MinConns = int32(opts.PoolSize)
 	cfg.MaxConns = int32(opts.PoolSize + opts.MaxOverflow)
 	cfg.MaxConnLifetime = time.Duration(opts.RecycleSeconds) * time.Second
 	cfg.MaxConnLifetimeJitter = cfg.MaxConnLifetime / 10
@@ -133,12 +136,23 @@ func InTx(ctx context.Context, db *DB, fn func(ctx context.Context, tx bun.Tx) e
 // favour of a concurrent transaction.
 const conflictTries = 4
 
+// conflictPause is the first pause between those tries.
+const conflictPause = 5 * time.Millisecond
+
 // InPgxTx is InTx for the bulk statements of the hot paths. fn is run again
 // when its transaction lost a deadlock or a serialization conflict, so it must
 // not keep anything of a run that failed.
 func InPgxTx(ctx context.Context, db *DB, fn func(tx pgx.Tx) error) error {
 	var err error
-	for range conflictTries {
+	for try := range conflictTries {
+		if try > 0 {
+			// Those who collided must not collide again at once.
+			select {
+			case <-time.After(time.Duration(try*try) * conflictPause):
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
 		err = pgx.BeginFunc(ctx, db.Pool, fn)
 		if s := sqlState(err); s != codeDeadlock && s != codeSerialization {
 			return err

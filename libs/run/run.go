@@ -62,6 +62,8 @@ type running struct {
 	cancel context.CancelFunc
 	done   chan struct{}
 	err    error
+	// early says that the component returned before it was told to.
+	early bool
 }
 
 // ErrDrain means that a component did not stop within the grace period.
@@ -72,27 +74,24 @@ var ErrDrain = errors.New("did not stop within the grace period")
 func (s *Supervisor) Run(ctx context.Context) error {
 	failed := make(chan *running, len(s.parts))
 	var up []*running
-	var cause error
 	for _, part := range s.parts {
-		r, err := s.start(ctx, part, failed)
-		if r != nil {
-			up = append(up, r)
-		}
-		if err != nil {
-			cause = err
-			break
+		r, started := s.start(ctx, part, failed)
+		up = append(up, r)
+		if !started {
+			s.onStop()
+			return s.stop(up)
 		}
 	}
-	if cause == nil && ctx.Err() == nil {
+	if ctx.Err() == nil {
 		s.onReady()
-		select {
-		case <-ctx.Done():
-		case r := <-failed:
-			cause = stoppedEarly(r)
-		}
+	}
+	select {
+	case <-ctx.Done():
+	case r := <-failed:
+		s.log.Error().Err(stoppedEarly(r)).Msg("a component stopped by itself; stopping all")
 	}
 	s.onStop()
-	return errors.Join(cause, s.stop(up))
+	return s.stop(up)
 }
 
 func stoppedEarly(r *running) error {
@@ -102,12 +101,14 @@ func stoppedEarly(r *running) error {
 	return fmt.Errorf("%s stopped by itself", r.part.Name())
 }
 
-// start returns once the component is ready. Components run under a context
+// start returns once the component is ready, with started true. It gives up
+// when the component, or one before it, stops by itself, or when ctx ends.
+// Components run under a context
 // of their own: the end of the parent begins an orderly stop instead of
 // reaching all of them at once.
-func (s *Supervisor) start(ctx context.Context, part Component, failed chan<- *running) (*running, error) {
+func (s *Supervisor) start(ctx context.Context, part Component, failed chan *running) (r *running, started bool) {
 	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	r := &running{part: part, cancel: cancel, done: make(chan struct{})}
+	r = &running{part: part, cancel: cancel, done: make(chan struct{})}
 	ready := make(chan struct{})
 	var once bool
 	go func() {
@@ -119,18 +120,18 @@ func (s *Supervisor) start(ctx context.Context, part Component, failed chan<- *r
 			}
 		})
 		if own.Err() == nil {
+			r.early = true
 			failed <- r
 		}
 	}()
 	select {
 	case <-ready:
 		s.log.Debug().Str("component", part.Name()).Msg("component ready")
-		return r, nil
-	case <-r.done:
-		cancel()
-		return nil, stoppedEarly(r)
+		return r, ctx.Err() == nil
+	case <-failed:
+		return r, false
 	case <-ctx.Done():
-		return r, nil
+		return r, false
 	}
 }
 
@@ -138,12 +139,14 @@ func (s *Supervisor) stop(up []*running) error {
 	var errs []error
 	for i := len(up) - 1; i >= 0; i-- {
 		r := up[i]
-		early := r.cancelled()
 		r.cancel()
 		timer := time.NewTimer(s.grace)
 		select {
 		case <-r.done:
-			if r.err != nil && !early {
+			switch {
+			case r.early:
+				errs = append(errs, stoppedEarly(r))
+			case r.err != nil:
 				errs = append(errs, fmt.Errorf("stop %s: %w", r.part.Name(), r.err))
 			}
 			s.log.Debug().Str("component", r.part.Name()).Msg("component stopped")
@@ -153,15 +156,4 @@ func (s *Supervisor) stop(up []*running) error {
 		timer.Stop()
 	}
 	return errors.Join(errs...)
-}
-
-// cancelled reports whether the component had already stopped by itself; its
-// error is then the cause of the stop and not to be told twice.
-func (r *running) cancelled() bool {
-	select {
-	case <-r.done:
-		return true
-	default:
-		return false
-	}
 }

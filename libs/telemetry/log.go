@@ -5,6 +5,7 @@ package telemetry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -27,7 +28,12 @@ const (
 // info, warn, error.
 func NewLogger(w io.Writer, level, service string) (zerolog.Logger, error) {
 	lvl, err := zerolog.ParseLevel(level)
-	if err != nil || lvl == zerolog.NoLevel {
+	switch lvl {
+	case zerolog.TraceLevel, zerolog.DebugLevel, zerolog.InfoLevel, zerolog.WarnLevel, zerolog.ErrorLevel:
+	default:
+		err = errors.New("not a level")
+	}
+	if err != nil || lvl.String() != level {
 		return zerolog.Nop(), fmt.Errorf("log level %q: want trace, debug, info, warn or error", level)
 	}
 	return zerolog.New(w).Level(lvl).With().Timestamp().Str(FieldService, service).Logger(), nil

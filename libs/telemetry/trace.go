@@ -3,6 +3,7 @@ package telemetry
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"strings"
 
 	"github.com/nats-io/nats.go"
@@ -17,10 +18,21 @@ import (
 
 const headerTraceParent = "Traceparent"
 
+// tracesPath is where OTLP over HTTP takes traces; see the OTLP specification.
+const tracesPath = "/v1/traces"
+
 // NewExporter makes an exporter that sends spans by OTLP over HTTP to
-// endpoint, a URL such as http://127.0.0.1:4318.
+// endpoint, a URL such as http://127.0.0.1:4318. Without a path of its own it is
+// completed with /v1/traces.
 func NewExporter(ctx context.Context, endpoint string) (sdktrace.SpanExporter, error) {
-	exporter, err := otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(endpoint))
+	u, err := url.Parse(endpoint)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		return nil, fmt.Errorf("OTLP endpoint %q: want a URL such as http://127.0.0.1:4318", endpoint)
+	}
+	if u.Path == "" || u.Path == "/" {
+		u.Path = tracesPath
+	}
+	exporter, err := otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(u.String()))
 	if err != nil {
 		return nil, fmt.Errorf("open the OTLP exporter: %w", err)
 	}

@@ -41,7 +41,7 @@ func (w *Worker) execute(ctx context.Context, i *item) {
 	started := time.Now()
 	value, err := w.runInTurn(ctx, g)
 	if err != nil {
-		span.SetStatus(codes.Error, cut(err.Error(), 200))
+		span.SetStatus(codes.Error, contract.Cut(err.Error(), 200))
 	}
 	cause := context.Cause(ctx)
 	i.result = w.resultOf(g, i.token, value, err, cause)
@@ -183,8 +183,13 @@ func encodeValue(v any) (json.RawMessage, error) {
 func checkArtifacts(artifacts []contract.Artifact) error {
 	total := 0
 	for _, a := range artifacts {
-		if a.Type == "" {
-			return Permanent(errors.New("an artifact has no type"))
+		switch {
+		case a.Type == "" || len(a.Type) > contract.MaxToken:
+			return Permanent(fmt.Errorf("an artifact needs a type of 1 to %d bytes", contract.MaxToken))
+		case len(a.Ref) > contract.MaxArtifactRef:
+			return Permanent(fmt.Errorf("the reference of artifact %s has %d bytes; the limit is %d", a.Type, len(a.Ref), contract.MaxArtifactRef))
+		case len(a.Payload) > 0 && !json.Valid(a.Payload):
+			return Permanent(fmt.Errorf("the payload of artifact %s is not JSON", a.Type))
 		}
 		total += len(a.Payload)
 	}
@@ -196,12 +201,5 @@ func checkArtifacts(artifacts []contract.Artifact) error {
 
 // storable makes a text that Postgres takes: valid UTF-8, no NUL, not too long.
 func storable(s string) string {
-	return cut(strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD"), contract.MaxErrorText)
-}
-
-func cut(s string, limit int) string {
-	if len(s) <= limit {
-		return s
-	}
-	return strings.ToValidUTF8(s[:limit], "")
+	return contract.Cut(strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD"), contract.MaxErrorText)
 }

@@ -60,11 +60,14 @@ func (i *item) ref() contract.LeaseRef {
 	return contract.LeaseRef{JobID: i.jobID, LeaseToken: i.token}
 }
 
-// resultWeight estimates the bytes of the item's result in a request.
+// escaped is how many bytes one byte of text may become in JSON.
+const escaped = 6
+
+// resultWeight is the most bytes the item's result takes in a request.
 func (i *item) resultWeight() int {
-	n := 512 + len(i.result.Result) + len(i.result.ErrorText)
+	n := 512 + len(i.result.Result) + escaped*len(i.result.ErrorText)
 	for _, a := range i.result.Artifacts {
-		n += 64 + len(a.Ref) + len(a.Payload)
+		n += 64 + escaped*(len(a.Type)+len(a.Ref)) + len(a.Payload)
 	}
 	return n
 }
@@ -73,6 +76,8 @@ func (i *item) resultWeight() int {
 type heldJobs struct {
 	mu    sync.Mutex
 	items map[*item]struct{}
+	// stopped is why no run may go on, once none may.
+	stopped error
 }
 
 func newHeldJobs() *heldJobs { return &heldJobs{items: map[*item]struct{}{}} }
@@ -92,8 +97,19 @@ func (h *heldJobs) remove(i *item) {
 // started remembers how to stop a job that runs now.
 func (h *heldJobs) started(i *item, cancel context.CancelCauseFunc) {
 	h.mu.Lock()
+	defer h.mu.Unlock()
 	i.cancel = cancel
+	if h.stopped != nil {
+		cancel(h.stopped)
+	}
+}
+
+// stop stops all runs, those that start later as well.
+func (h *heldJobs) stop(cause error) {
+	h.mu.Lock()
+	h.stopped = cause
 	h.mu.Unlock()
+	h.cancel(func(*item) bool { return true }, cause)
 }
 
 // cancel stops the runs that match.

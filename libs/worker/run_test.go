@@ -89,7 +89,7 @@ func TestHowRunsEnd(t *testing.T) {
 		"result too large":  {returning(worker.Result{Value: text(contract.MaxResult - 1)}), permanent("the result has 262145 bytes; the limit is 262144")},
 		"not JSON":          {returning(worker.Result{Value: make(chan int)}), permanent("the result is not JSON: json: unsupported type: chan int")},
 		"broken JSON":       {returning(worker.Result{Value: json.RawMessage("{")}), permanent("the result is not JSON: json: error calling MarshalJSON for type json.RawMessage: unexpected end of JSON input")},
-		"artifact, no type": {artifacts(contract.Artifact{Type: "a"}, contract.Artifact{Ref: "r"}), permanent("an artifact has no type")},
+		"artifact, no type": {artifacts(contract.Artifact{Type: "a"}, contract.Artifact{Ref: "r"}), permanent("an artifact needs a type of 1 to 64 bytes")},
 		"artifacts too large": {
 			artifacts(contract.Artifact{Type: "a", Payload: payload(contract.MaxResult)}, contract.Artifact{Type: "b", Payload: payload(3)}),
 			permanent("the artifacts have 262147 bytes; the limit is 262144"),

@@ -198,7 +198,7 @@ func (w *Worker) drain() {
 		return
 	case <-grace.C:
 	}
-	w.held.cancel(func(*item) bool { return true }, errReleased)
+	w.held.stop(errReleased)
 	last := time.NewTimer(abandonAfter + 10*time.Second)
 	defer last.Stop()
 	select {

@@ -213,7 +213,7 @@ func bothDoors(t *testing.T, p platform) {
 			body    map[string]any
 			code    string
 		}{
-			{"nope", nil, "unknown_job_type"},
+			{"nope", map[string]any{}, "unknown_job_type"},
 			{"integrity_audit", map[string]any{"payload": []int{1}}, "validation_error"},
 			{"integrity_audit", map[string]any{"payload": map[string]string{"a": "\x00"}}, "validation_error"},
 			{"integrity_audit", map[string]any{"max_attempts": 11}, "validation_error"},

@@ -35,6 +35,8 @@ func (p *Problem) GetStatus() int { return p.Status }
 // ContentType implements huma.ContentTypeFilter.
 func (p *Problem) ContentType(string) string { return problemType }
 
+const bodyTooLarge = "The body is larger than this server takes."
+
 const problemType = "application/problem+json"
 
 // statusOf is the one place where kinds of faults become HTTP statuses.
@@ -112,6 +114,10 @@ func asProblem(ctx huma.Context, _ string, v any) (any, error) {
 		return v, nil
 	}
 	p := newProblem(model.Status, codeOf(model.Status), model.Detail, requestIDOf(ctx.Context()))
+	if model.Status == http.StatusRequestEntityTooLarge {
+		p.Detail = bodyTooLarge
+		return p, nil
+	}
 	for _, e := range model.Errors {
 		p.Errors = append(p.Errors, fault.Field{Location: e.Location, Message: e.Message})
 	}
@@ -136,7 +142,7 @@ func (s *Server) onFiberError(c *fiber.Ctx, err error) error {
 			detail = "There is nothing at this path."
 		}
 		if status == http.StatusRequestEntityTooLarge {
-			detail = "The body is larger than this server takes."
+			detail = bodyTooLarge
 		}
 	}
 	ctx := c.UserContext()

@@ -79,10 +79,12 @@ func New(opts Options, deps Deps) *Server {
 		DisableStartupMessage: true,
 		// Fiber reuses the memory of paths, queries and headers for the next
 		// request; identities must not change under our feet.
-		Immutable:          true,
-		CaseSensitive:      true,
-		StrictRouting:      true,
-		BodyLimit:          opts.MaxBody,
+		Immutable:     true,
+		CaseSensitive: true,
+		StrictRouting: true,
+		// A body that is a little too large is read and answered; one that is
+		// much too large is cut off.
+		BodyLimit:          opts.MaxBody + 256<<10,
 		ReadBufferSize:     16 << 10,
 		ReadTimeout:        30 * time.Second,
 		IdleTimeout:        2 * time.Minute,

@@ -49,7 +49,7 @@ func jobEvents(jobs []changed, now time.Time) ([]bus.Message, error) {
 func jobEvent(c changed, now time.Time) (contract.Event, error) {
 	data, err := json.Marshal(contract.JobChange{
 		JobID: c.ID.String(), JobType: c.JobType, Status: contract.Status(c.Status), Attempt: c.Attempt, MaxAttempts: c.MaxAttempts,
-		Version: c.Version, CreatedBy: c.CreatedBy, Worker: c.Worker, ErrorText: c.ErrorText, NextRunAt: c.NextRunAt,
+		Version: c.Version, CreatedBy: c.CreatedBy, Worker: c.Worker, ErrorText: contract.Cut(c.ErrorText, contract.MaxEventText), NextRunAt: c.NextRunAt,
 	})
 	if err != nil {
 		return contract.Event{}, fmt.Errorf("encode the event of job %s: %w", c.ID, err)
