@@ -1,0 +1,111 @@
+package platform_test
+
+import (
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"nexus.internal/cmd/nexus/internal/platform"
+	"nexus.internal/libs/testkit"
+	"nexus.internal/migrations"
+)
+
+func TestSettingsThatFollowFromOthers(t *testing.T) {
+	t.Parallel()
+	dev, err := platform.LoadConfig(map[string]string{"NEXUS_DATA_DIR": "/d"})
+	require.NoError(t, err)
+	require.Equal(t, platform.SchemaAuto, dev.SchemaMode)
+	require.Equal(t, "/d/keys", dev.NATSKeys)
+	require.Equal(t, "/d/objects", dev.Corpus.ObjectStorageRoot)
+	prod, err := platform.LoadConfig(map[string]string{"NEXUS_ENVIRONMENT": "prod", "NEXUS_NATS_URL": "nats://n"})
+	require.NoError(t, err)
+	require.Equal(t, platform.SchemaMigrateOnly, prod.SchemaMode)
+	require.Empty(t, prod.NATSKeys, "another server's keys are not made up")
+}
+
+func TestEveryBadSettingIsNamed(t *testing.T) {
+	t.Parallel()
+	_, err := platform.LoadConfig(map[string]string{
+		"NEXUS_SCHEMA_MANAGEMENT_MODE": "sometimes", "NEXUS_SHUTDOWN_GRACE_SECONDS": "0", "NEXUS_NATS_LISTEN": "here", "NEXUS_LOG_LEVEL": "loud",
+		"NEXUS_WORKER_LEASE_SECONDS": "0", "NEXUS_BENCH_WORKERS": "-1", "NEXUS_SYNC_WAIT_SECONDS": "0", "NEXUS_HTTP_MAX_BODY_BYTES": "1",
+	})
+	require.ErrorContains(t, err, "8 problem(s)")
+	for _, name := range []string{
+		"SCHEMA_MANAGEMENT_MODE", "SHUTDOWN_GRACE_SECONDS", "NATS_LISTEN", "LOG_LEVEL", "WORKER_LEASE_SECONDS", "BENCH_WORKERS", "SYNC_WAIT_SECONDS", "HTTP_MAX_BODY_BYTES",
+	} {
+		require.ErrorContains(t, err, "NEXUS_"+name)
+	}
+	_, err = platform.LoadConfig(map[string]string{"NEXUS_DB_POOL_SIZE": "many"})
+	require.ErrorContains(t, err, "NEXUS_DB_POOL_SIZE is not a int")
+}
+
+func TestEverySettingIsDocumented(t *testing.T) {
+	t.Parallel()
+	settings, err := platform.Settings()
+	require.NoError(t, err)
+	require.NotEmpty(t, settings)
+	for _, s := range settings {
+		require.NotEmpty(t, s.Doc, s.Name)
+	}
+}
+
+func load(t *testing.T, environ map[string]string) platform.Config {
+	t.Helper()
+	cfg, err := platform.LoadConfig(environ)
+	require.NoError(t, err)
+	return cfg
+}
+
+func TestWhatCannotStartSaysWhy(t *testing.T) {
+	t.Parallel()
+	run := func(environ map[string]string, embedded bool, services ...string) error {
+		return platform.Run(t.Context(), platform.Options{
+			Config: load(t, environ), Services: services, Embedded: embedded, Log: io.Discard, Ready: func(platform.Running) {},
+		})
+	}
+	dir := t.TempDir()
+	require.ErrorContains(t, run(map[string]string{"NEXUS_DATA_DIR": dir}, false, "jobs"), "NEXUS_NATS_URL is not set")
+	require.ErrorContains(t, run(map[string]string{"NEXUS_NATS_URL": "nats://127.0.0.1:1", "NEXUS_DATABASE_URL": "postgres://nobody@127.0.0.1:1/x"}, false, "jobs"), "reach the database")
+	require.ErrorContains(t, run(map[string]string{"NEXUS_NATS_URL": "nats://127.0.0.1:1"}, false, "jobs"), "NEXUS_DATABASE_URL is not set")
+	require.ErrorContains(t, run(map[string]string{"NEXUS_NATS_URL": "nats://127.0.0.1:1"}, false, "gateway"), "connect to NATS")
+	require.ErrorContains(t, run(map[string]string{"NEXUS_NATS_URL": "nats://127.0.0.1:1", "NEXUS_NATS_KEYS_DIR": dir}, false, "gateway"), "user-gateway.nk")
+
+	file := filepath.Join(dir, "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	require.ErrorContains(t, run(map[string]string{"NEXUS_DATA_DIR": file}, true, "gateway"), "create the data folder")
+	embedded := map[string]string{"NEXUS_DATA_DIR": dir, "NEXUS_DATABASE_URL": testkit.EmptyDatabase(t), "NEXUS_NATS_LISTEN": "off", "NEXUS_HTTP_ADDR": "127.0.0.1:0", "NEXUS_PPROF_ADDR": "256.0.0.1:1"}
+	require.ErrorContains(t, run(embedded, true, "gateway"), "listen for profiles")
+	require.ErrorContains(t, run(map[string]string{"NEXUS_DATA_DIR": dir, "NEXUS_DATABASE_URL": testkit.EmptyDatabase(t), "NEXUS_NATS_LISTEN": "off"}, true, "weather"), "migrations of weather")
+
+	bad := load(t, map[string]string{"NEXUS_NATS_URL": "nats://127.0.0.1:1"})
+	require.ErrorContains(t, platform.RunNATS(t.Context(), bad, io.Discard, func(platform.Running) {}), "NEXUS_NATS_URL must not be set")
+}
+
+func TestCreateAndRemove(t *testing.T) {
+	t.Parallel()
+	url := testkit.EmptyDatabase(t)
+	cfg := load(t, map[string]string{"NEXUS_DATA_DIR": t.TempDir(), "NEXUS_DATABASE_URL": url, "NEXUS_NATS_LISTEN": "off"})
+	require.NoError(t, platform.Create(t.Context(), cfg, io.Discard, migrations.Schemas()))
+	require.NoError(t, platform.Create(t.Context(), cfg, io.Discard, migrations.Schemas()), "twice is fine")
+	db := testkit.OpenPostgres(t, url, "")
+	require.NoError(t, migrations.Check(t.Context(), db.Bun, "jobs"))
+	require.NoError(t, platform.Remove(t.Context(), cfg, io.Discard, migrations.Schemas()))
+	require.ErrorIs(t, migrations.Check(t.Context(), db.Bun, "jobs"), migrations.ErrVersion)
+}
+
+func TestNATSAloneServesUntilItIsStopped(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cfg := load(t, map[string]string{"NEXUS_DATA_DIR": t.TempDir(), "NEXUS_NATS_LISTEN": "127.0.0.1:-1"})
+	ready, done := make(chan platform.Running, 1), make(chan error, 1)
+	go func() {
+		done <- platform.RunNATS(ctx, cfg, io.Discard, func(r platform.Running) { ready <- r })
+	}()
+	require.Contains(t, testkit.Receive(t, ready).NATSURL, "nats://127.0.0.1:")
+	cancel()
+	require.NoError(t, testkit.Receive(t, done))
+}
