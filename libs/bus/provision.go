@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -60,7 +61,7 @@ func provisionStream(ctx context.Context, js jetstream.JetStream, s contract.Str
 	want := streamConfig(s)
 	st, err := js.Stream(ctx, s.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		if st, err = js.CreateStream(ctx, want); err != nil {
+		if st, err = createStream(ctx, js, want); err != nil {
 			return fmt.Errorf("create stream %s: %w", s.Name, err)
 		}
 	}
@@ -71,6 +72,28 @@ func provisionStream(ctx context.Context, js jetstream.JetStream, s contract.Str
 		return fmt.Errorf("stream %s: %w: %s", s.Name, ErrDrift, diff)
 	}
 	return nil
+}
+
+// errStoreNotMade is the server's code for a store it could not make just now,
+// seen rarely when it is busy making or removing others.
+const errStoreNotMade = 10049
+
+// createStream tries again, a bounded number of times, where the server could
+// not make the store.
+func createStream(ctx context.Context, js jetstream.JetStream, cfg jetstream.StreamConfig) (st jetstream.Stream, err error) {
+	for try := range 3 {
+		var refused *jetstream.APIError
+		st, err = js.CreateStream(ctx, cfg)
+		if !errors.As(err, &refused) || refused.ErrorCode != errStoreNotMade {
+			return st, err
+		}
+		select {
+		case <-time.After(time.Duration(try+1) * 200 * time.Millisecond):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	return st, err
 }
 
 // streamDrift names the first setting that differs. Replicas are left to the

@@ -2,7 +2,6 @@ package bus_test
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -117,10 +116,9 @@ func TestOtherLeaseUpdatesTheConsumers(t *testing.T) {
 
 func TestProvisionRefusesOtherStreams(t *testing.T) {
 	t.Parallel()
-	js := bare(t)
-	want := contract.Stream{Subjects: []string{"wanted.>"}, Retention: contract.RetainForAge, MaxAge: time.Hour, MaxBytes: 1 << 20, Duplicates: time.Minute}
+	want := contract.Stream{Name: "WANTED", Subjects: []string{"wanted.>"}, Retention: contract.RetainForAge, MaxAge: time.Hour, MaxBytes: 1 << 20, Duplicates: time.Minute}
 	const switches = "rollups, message TTLs, schedules, counters and atomic batches must be off"
-	for i, tc := range []struct {
+	for _, tc := range []struct {
 		says   string
 		change func(*jetstream.StreamConfig)
 	}{
@@ -138,8 +136,7 @@ func TestProvisionRefusesOtherStreams(t *testing.T) {
 		{switches, func(c *jetstream.StreamConfig) { c.AllowMsgCounter = true }},
 		{switches, func(c *jetstream.StreamConfig) { c.AllowAtomicPublish = true }},
 	} {
-		// The server is still removing the files of the last one.
-		want.Name = fmt.Sprintf("WANTED_%d", i)
+		js := bare(t)
 		have := jetstream.StreamConfig{
 			Name: want.Name, Subjects: want.Subjects, Storage: jetstream.FileStorage, Discard: jetstream.DiscardOld, Retention: jetstream.LimitsPolicy,
 			MaxBytes: want.MaxBytes, MaxMsgs: -1, MaxAge: want.MaxAge, Duplicates: want.Duplicates, Replicas: 1,
@@ -152,7 +149,6 @@ func TestProvisionRefusesOtherStreams(t *testing.T) {
 		require.ErrorContains(t, err, "stream "+want.Name+": ")
 		require.ErrorContains(t, err, tc.says)
 		require.Equal(t, have.Retention, stream(t, js, want.Name).CachedInfo().Config.Retention, "it is left as it is")
-		require.NoError(t, js.DeleteStream(t.Context(), want.Name))
 	}
 }
 
