@@ -32,7 +32,7 @@ const (
 
 // HeaderSize says how long a body was of which a dead letter has the beginning
 // only, in bytes.
-const HeaderSize = "Nexus-Body-Size"
+const HeaderSize = contract.HeaderBodySize
 
 // Aside publishes messages that nobody can keep as dead letters.
 type Aside struct {
