@@ -82,6 +82,7 @@ func messages() []any {
 		contract.LayerOutput{},
 		contract.LayerProvenance{},
 		contract.LeaseRef{},
+		contract.Progress{},
 		contract.ListJobsReply{},
 		contract.ListJobsRequest{},
 		contract.OwnerRequest{},

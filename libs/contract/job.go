@@ -181,7 +181,23 @@ type HeartbeatRequest struct {
 	JobTypes []string   `json:"job_types"`
 	InFlight int        `json:"in_flight"`
 	Leases   []LeaseRef `json:"leases"`
+	// Progress is what runs have said since the last heartbeat, the newest of
+	// each.
+	Progress []Progress `json:"progress,omitempty"`
 }
+
+// Progress is how far a run has come, as its handler says.
+type Progress struct {
+	JobID      string `json:"job_id"`
+	LeaseToken string `json:"lease_token"`
+	// Percent is 0 to 100.
+	Percent float64 `json:"percent"`
+	// Message is for people, at most MaxProgressMessage bytes.
+	Message string `json:"message,omitempty"`
+}
+
+// MaxProgressMessage is where progress messages are cut, in bytes.
+const MaxProgressMessage = 200
 
 // HeartbeatReply names the leases that are gone: their runs must stop.
 type HeartbeatReply struct {
@@ -199,6 +215,9 @@ const (
 	// OutcomeReleased gives the job back unfinished, at no cost: the worker is
 	// shutting down.
 	OutcomeReleased Outcome = "released"
+	// OutcomeSnoozed puts the job off for RetryAfterMS at no cost to its
+	// attempts: the handler cannot do it yet.
+	OutcomeSnoozed Outcome = "snoozed"
 )
 
 // FinishRequest reports ended runs.

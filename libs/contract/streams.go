@@ -66,10 +66,12 @@ func Consumers(lease time.Duration) []Consumer {
 		{Stream: StreamDead, Durable: ConsumerDead, Filter: PatternDead, AckWait: 30 * time.Second, MaxAckPending: 1_000},
 	}
 	for _, q := range []string{QueueCorpus, QueuePlugins, QueueBench} {
-		out = append(out, Consumer{
-			Stream: StreamRuns, Durable: RunConsumer(q, PriorityNormal), Filter: RunFilter(q, PriorityNormal),
-			AckWait: lease, MaxAckPending: 20_000,
-		})
+		for _, lane := range Lanes() {
+			out = append(out, Consumer{
+				Stream: StreamRuns, Durable: RunConsumer(q, lane.Priority), Filter: RunFilter(q, lane.Priority),
+				AckWait: lease, MaxAckPending: 20_000,
+			})
+		}
 	}
 	return out
 }

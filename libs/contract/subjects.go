@@ -75,8 +75,35 @@ const (
 	QueueBench = "bench"
 )
 
-// PriorityNormal is the lane of every run that asks for no other.
-const PriorityNormal = "normal"
+// Priorities are the lanes of a queue. A job that asks for none is normal.
+const (
+	PriorityHigh   = "high"
+	PriorityNormal = "normal"
+	PriorityLow    = "low"
+)
+
+// Lane is one priority with its share of a queue's workers while all lanes
+// have runs waiting.
+type Lane struct {
+	Priority string
+	Weight   int
+}
+
+// Lanes lists the lanes of every queue, most urgent first. The weights see to it
+// that no lane starves.
+func Lanes() []Lane {
+	return []Lane{{PriorityHigh, 6}, {PriorityNormal, 3}, {PriorityLow, 1}}
+}
+
+// ValidPriority reports whether p names a lane.
+func ValidPriority(p string) bool {
+	for _, l := range Lanes() {
+		if l.Priority == p {
+			return true
+		}
+	}
+	return false
+}
 
 // Message headers of Nexus. They keep their exact case on the wire.
 const (

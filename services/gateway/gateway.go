@@ -17,6 +17,7 @@ import (
 
 	"nexus.internal/libs/bus"
 	"nexus.internal/libs/run"
+	"nexus.internal/services/gateway/internal/access"
 	"nexus.internal/services/gateway/internal/admission"
 	"nexus.internal/services/gateway/internal/await"
 	"nexus.internal/services/gateway/internal/door"
@@ -96,3 +97,7 @@ func (s *Service) Components() []run.Component { return s.components }
 func OpenAPI(version string) ([]byte, error) {
 	return httpapi.New(httpapi.Options{MaxBody: 1 << 20, Version: version}, httpapi.Deps{Tracer: noop.NewTracerProvider(), Now: time.Now}).OpenAPI()
 }
+
+// Access says for each route of the REST API who may use it: the one table that
+// the routes, the documentation and the tests are made of.
+func Access() []access.Rule { return access.Table() }

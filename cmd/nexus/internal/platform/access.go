@@ -28,7 +28,9 @@ func permissions(service string) embednats.Permissions {
 		say("$JS.API.CONSUMER.INFO."+stream+"."+durable, "$JS.API.CONSUMER.MSG.NEXT."+stream+"."+durable, "$JS.ACK."+stream+"."+durable+".>")
 	}
 	work := func(queue string) {
-		consume(contract.StreamRuns, contract.RunConsumer(queue, contract.PriorityNormal))
+		for _, lane := range contract.Lanes() {
+			consume(contract.StreamRuns, contract.RunConsumer(queue, lane.Priority))
+		}
 		say(contract.RPCJobsClaim, contract.RPCJobsHeartbeat, contract.RPCJobsFinish)
 		hear(contract.PatternCancel)
 	}

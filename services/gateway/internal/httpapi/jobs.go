@@ -133,3 +133,21 @@ func (s *Server) listJobs(ctx context.Context, in *jobsQuery) (*body[contract.Li
 	}
 	return ask[contract.ListJobsReply](ctx, s, contract.RPCJobsList, req)
 }
+
+func (s *Server) jobRoutes() {
+	const tag = "Jobs"
+	bad := []int{http.StatusBadRequest, http.StatusUnprocessableEntity}
+	register(s, route{
+		method: http.MethodPost, path: "/api/v1/jobs/submit", id: "submit-job", summary: "Submit a job", tag: tag,
+		errors: append(bad, http.StatusConflict, http.StatusRequestEntityTooLarge),
+	}, s.submitJob)
+	register(s, route{method: http.MethodGet, path: "/api/v1/jobs", id: "list-jobs", summary: "List jobs, newest first", tag: tag, errors: bad}, s.listJobs)
+	register(s, route{
+		method: http.MethodGet, path: "/api/v1/jobs/{id}", id: "get-job", summary: "Read a job with its attempts and artifacts", tag: tag,
+		errors: append(bad, http.StatusNotFound),
+	}, s.getJob)
+	register(s, route{
+		method: http.MethodPost, path: "/api/v1/jobs/{id}/cancel", id: "cancel-job", summary: "Cancel a job", tag: tag,
+		errors: append(bad, http.StatusNotFound),
+	}, s.cancelJob)
+}

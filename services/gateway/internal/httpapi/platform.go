@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"net/http"
 	"sort"
 	"strings"
 	"sync"
@@ -73,4 +74,10 @@ func (s *Server) whoami(ctx context.Context, _ *none) (*body[whoamiBody], error)
 		APIKeyID: caller.KeyID, Owner: caller.Owner, Role: caller.Role,
 		RawModeEnabled: caller.RawModeEnabled, AllowedModes: s.deps.Admission.Modes(caller),
 	}}, nil
+}
+
+func (s *Server) platformRoutes() {
+	register(s, route{method: http.MethodGet, path: "/healthz", id: "health", summary: "Is the process alive?", tag: "Platform"}, s.healthz)
+	register(s, route{method: http.MethodGet, path: "/readyz", id: "ready", summary: "Can it serve?", tag: "Platform", errors: []int{http.StatusServiceUnavailable}}, s.readyz)
+	register(s, route{method: http.MethodGet, path: "/api/v1/auth/whoami", id: "whoami", summary: "Who am I, and what may I do?", tag: "Access"}, s.whoami)
 }
