@@ -226,10 +226,14 @@ func TestConsumers(t *testing.T) {
 		}
 	}
 	for _, queue := range []string{contract.QueueCorpus, contract.QueuePlugins, contract.QueueBench} {
-		require.True(t, durables[contract.RunConsumer(queue, contract.PriorityNormal)], queue)
+		for _, lane := range contract.Lanes() {
+			require.True(t, durables[contract.RunConsumer(queue, lane.Priority)], queue)
+			require.True(t, contract.ValidPriority(lane.Priority))
+		}
 	}
+	require.False(t, contract.ValidPriority("urgent"))
 	for _, durable := range []string{contract.ConsumerRecorder, contract.ConsumerDoor, contract.ConsumerAudit, contract.ConsumerDead} {
 		require.True(t, durables[durable], durable)
 	}
-	require.Len(t, durables, 7)
+	require.Len(t, durables, 4+3*len(contract.Lanes()))
 }
