@@ -105,6 +105,10 @@ type AuthDecision struct {
 	Endpoint string `json:"endpoint,omitempty"`
 	Address  string `json:"address,omitempty"`
 	Detail   string `json:"detail,omitempty"`
+	// Count is how many decisions of the same kind this one stands for, and
+	// Since when the first of them was; both are left out for one.
+	Count int        `json:"count,omitempty"`
+	Since *time.Time `json:"since,omitempty"`
 }
 
 // EncodeEvents writes a pack.

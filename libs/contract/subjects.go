@@ -42,6 +42,22 @@ const (
 const (
 	RPCAuthVerify = "nexus.rpc.auth.verify"
 	RPCAuthOwner  = "nexus.rpc.auth.owner"
+	// RPCAuthState is asked for the bearer of a token.
+	RPCAuthState = "nexus.rpc.auth.state"
+
+	RPCAuthKeys      = "nexus.rpc.auth.keys"
+	RPCAuthKey       = "nexus.rpc.auth.key"
+	RPCAuthKeyCreate = "nexus.rpc.auth.key_create"
+	RPCAuthKeyUpdate = "nexus.rpc.auth.key_update"
+	RPCAuthKeyRotate = "nexus.rpc.auth.key_rotate"
+
+	RPCAuthToken   = "nexus.rpc.auth.token"
+	RPCAuthRefresh = "nexus.rpc.auth.refresh"
+	RPCAuthKeySet  = "nexus.rpc.auth.key_set"
+
+	RPCAuthFeatures      = "nexus.rpc.auth.features"
+	RPCAuthFeatureUpdate = "nexus.rpc.auth.feature_update"
+	RPCAuthAllowed       = "nexus.rpc.auth.allowed"
 
 	RPCJobsGet       = "nexus.rpc.jobs.get"
 	RPCJobsList      = "nexus.rpc.jobs.list"
@@ -62,6 +78,12 @@ const (
 
 	RPCAuditLogs = "nexus.rpc.audit.logs"
 )
+
+// SubjectPeers is where gateways tell each other that they are there.
+const SubjectPeers = "nexus.ctl.gateway.peers"
+
+// RPCTake is where the gateway with an id keeps its buckets.
+func RPCTake(id string) string { return "nexus.rpc.gateway.take." + id }
 
 // RPCPing is the subject on which a service says whether it can do its work.
 func RPCPing(service string) string { return "nexus.rpc." + service + ".ping" }
