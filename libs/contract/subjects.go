@@ -219,6 +219,18 @@ func SubmitSubject(owner, jobType string) (string, error) {
 // SubmitPattern is all that one owner may publish to.
 func SubmitPattern(owner string) string { return "nexus.submit." + owner + ".>" }
 
+// RejectionPattern matches the events that tell an owner which of their messages
+// were refused.
+func RejectionPattern(owner string) string {
+	return "nexus.events." + AreaSubmit + "." + WhatRejected + "." + owner
+}
+
+// KickSubject is where a NATS server is told to end a connection.
+func KickSubject(serverID string) string { return "$SYS.REQ.SERVER." + serverID + ".KICK" }
+
+// KickPattern matches KickSubject for every server.
+const KickPattern = "$SYS.REQ.SERVER.*.KICK"
+
 // InboxPrefix is the prefix of the subjects on which a client of the NATS door
 // hears answers; a client sets it as its inbox prefix. Nobody else may listen.
 func InboxPrefix(owner string) string { return "_INBOX_" + owner }

@@ -63,8 +63,12 @@ type Caller struct {
 	Owner          string
 	Role           Role
 	RawModeEnabled bool
-	// KeyHash is the SHA-256 of the key, for the audit trail's prefix.
-	KeyHash string
+	// KeyHashPrefix is the part of the key's hash that the audit trail shows.
+	KeyHashPrefix string
+	// RateLimitPerMinute is the key's own limit; zero means that of its role.
+	RateLimitPerMinute int
+	// ByToken says that a token was presented and not the key itself.
+	ByToken bool
 }
 
 // MayUse reports whether the caller may use a mode. RAW needs the platform's

@@ -1,5 +1,7 @@
-// Package auth is the service that owns keys and roles: it answers who a key
-// belongs to and seeds the bootstrap keys. Nothing else reads or writes keys.
+// Package auth is the service that owns keys, roles and features: it answers who
+// a key belongs to and which features are open, signs tokens, makes the changes
+// that admins ask for, and seeds the bootstrap keys. Nothing else reads or
+// writes keys.
 package auth
 
 import (
@@ -17,10 +19,15 @@ import (
 	"nexus.internal/libs/bus"
 	"nexus.internal/libs/contract"
 	"nexus.internal/libs/identity"
+	"nexus.internal/libs/outbox"
 	"nexus.internal/libs/pg"
 	"nexus.internal/libs/run"
+	"nexus.internal/libs/token"
 	"nexus.internal/services/auth/internal/callout"
+	"nexus.internal/services/auth/internal/feature"
+	"nexus.internal/services/auth/internal/keyring"
 	"nexus.internal/services/auth/internal/keys"
+	"nexus.internal/services/auth/internal/session"
 	"nexus.internal/services/auth/internal/store"
 )
 
@@ -108,6 +115,8 @@ type Deps struct {
 	Log    zerolog.Logger
 	Tracer trace.TracerProvider
 	Now    func() time.Time
+	// Tokens says how tokens are signed.
+	Tokens token.Settings
 	// Callout lets clients into NATS by their API keys; nil leaves that to
 	// whoever runs the server.
 	Callout *Callout
@@ -119,6 +128,9 @@ type Callout struct {
 	NC *nats.Conn
 	// Issuer signs answers and XKey opens questions.
 	Issuer, XKey nkeys.KeyPair
+	// System is a connection that may end other connections; nil where a
+	// connection of an ended key lives on until its next login.
+	System *nats.Conn
 }
 
 // Service is the auth service.
@@ -130,18 +142,47 @@ type Service struct {
 
 // New puts the service together; nothing runs yet.
 func New(cfg Config, deps Deps) (*Service, error) {
-	st := store.New(deps.DB)
+	signer, err := token.NewSigner(deps.Tokens, deps.Now)
+	if err != nil {
+		return nil, err
+	}
+	pub := bus.NewPublisher(deps.JS, "auth", deps.Now)
+	box := outbox.New(deps.DB, "auth", pub, deps.Log)
+	st := store.New(deps.DB, box, deps.Log)
+	sessions, err := session.New(st, signer, deps.Now)
+	if err != nil {
+		return nil, err
+	}
 	s := &Service{cfg: cfg, store: st}
-	verifier := keys.New(st, bus.NewPublisher(deps.JS, "auth", deps.Now), deps.Log, deps.Now)
+	verifier := keys.New(st, deps.Log, deps.Now)
 	rpc := bus.NewRPC(deps.NC, deps.Log, deps.Tracer, "auth")
 	rpc.Health(st.Ping)
-	bus.Handle(rpc, contract.RPCAuthVerify, verifier.Verify)
-	bus.Handle(rpc, contract.RPCAuthOwner, verifier.Owner)
-	s.components = []run.Component{run.Func("bootstrap keys", s.seed), verifier, rpc}
+	answer(rpc, verifier, keyring.New(st, deps.Now), sessions, feature.New(st, deps.Now))
+	s.components = []run.Component{run.Func("bootstrap keys", s.seed), box, verifier, rpc}
 	if c := deps.Callout; c != nil {
-		s.components = append(s.components, callout.New(c.NC, callout.Keys{Issuer: c.Issuer, XKey: c.XKey}, verifier, deps.Log, deps.Now))
+		s.components = append(s.components, callout.New(callout.Deps{
+			NC: c.NC, Keys: callout.Keys{Issuer: c.Issuer, XKey: c.XKey}, Verifier: verifier, Publisher: pub, Log: deps.Log, Now: deps.Now,
+			Events: deps.NC, System: c.System,
+		}))
 	}
 	return s, nil
+}
+
+func answer(rpc *bus.RPC, verifier *keys.Verifier, ring *keyring.Keyring, sessions *session.Sessions, switches *feature.Switches) {
+	bus.Handle(rpc, contract.RPCAuthVerify, verifier.Verify)
+	bus.Handle(rpc, contract.RPCAuthOwner, verifier.Owner)
+	bus.Handle(rpc, contract.RPCAuthState, verifier.State)
+	bus.Handle(rpc, contract.RPCAuthKeys, ring.List)
+	bus.Handle(rpc, contract.RPCAuthKey, ring.Get)
+	bus.Handle(rpc, contract.RPCAuthKeyCreate, ring.Create)
+	bus.Handle(rpc, contract.RPCAuthKeyUpdate, ring.Update)
+	bus.Handle(rpc, contract.RPCAuthKeyRotate, ring.Rotate)
+	bus.Handle(rpc, contract.RPCAuthToken, sessions.Issue)
+	bus.Handle(rpc, contract.RPCAuthRefresh, sessions.Refresh)
+	bus.Handle(rpc, contract.RPCAuthKeySet, sessions.KeySet)
+	bus.Handle(rpc, contract.RPCAuthFeatures, switches.List)
+	bus.Handle(rpc, contract.RPCAuthFeatureUpdate, switches.Update)
+	bus.Handle(rpc, contract.RPCAuthAllowed, switches.Allowed)
 }
 
 // Components lists the parts of the service in the order they start.

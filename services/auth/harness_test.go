@@ -20,6 +20,7 @@ import (
 	"nexus.internal/libs/identity"
 	"nexus.internal/libs/pg"
 	"nexus.internal/libs/testkit"
+	"nexus.internal/libs/token"
 	"nexus.internal/migrations"
 	"nexus.internal/services/auth"
 )
@@ -104,7 +105,7 @@ func (h *harness) open() {
 	h.t.Helper()
 	h.db = testkit.OpenPostgres(h.t, h.url, "")
 	h.events = make(chan message, 1000)
-	cons, err := h.js.OrderedConsumer(h.t.Context(), contract.StreamEvents, jetstream.OrderedConsumerConfig{FilterSubjects: []string{"nexus.events.auth.>"}})
+	cons, err := h.js.OrderedConsumer(h.t.Context(), contract.StreamEvents, jetstream.OrderedConsumerConfig{FilterSubjects: []string{"nexus.events.auth.>", contract.KeyEvents, contract.FeatureEvents}})
 	require.NoError(h.t, err)
 	reading, err := cons.Consume(func(m jetstream.Msg) {
 		events, err := contract.DecodeEvents(m.Data())
@@ -146,6 +147,7 @@ func (h *harness) build(env map[string]string, change ...func(*auth.Deps)) *auth
 	deps := auth.Deps{
 		NC: h.nc, JS: h.js, DB: testkit.OpenPostgres(h.t, h.url, migrations.Role("auth")), Log: zerolog.New(h.log),
 		Tracer: noop.NewTracerProvider(), Now: func() time.Time { return noon },
+		Tokens: token.Settings{Algorithm: token.HS256, Secret: token.DevSecret, ExpiryMinutes: 15, LifetimeHours: 12},
 	}
 	for _, c := range change {
 		c(&deps)
@@ -193,7 +195,7 @@ func (h *harness) verify(req contract.VerifyRequest) (contract.VerifyReply, erro
 }
 
 func (h *harness) verifyKey(key string) (contract.VerifyReply, error) {
-	return h.verify(contract.VerifyRequest{KeyHash: identity.HashKey(key), Endpoint: "GET /x", Address: "10.0.0.1", RequestID: "request-1"})
+	return h.verify(contract.VerifyRequest{KeyHash: identity.HashKey(key)})
 }
 
 func (h *harness) owner(name string) (contract.VerifyReply, error) {

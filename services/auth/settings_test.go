@@ -174,7 +174,7 @@ func TestSeedingANewKeyReplacesTheOldOne(t *testing.T) {
 	require.Equal(t, fault.Unauthenticated, fault.KindOf(err))
 	got, err := h.verifyKey("a-key-of-my-own!")
 	require.NoError(t, err)
-	require.Equal(t, contract.VerifyReply{KeyID: before.id, Owner: "dev-operator", Role: "operator"}, got)
+	require.Equal(t, contract.VerifyReply{KeyID: before.id, Owner: "dev-operator", Role: "operator", KeyHashPrefix: identity.HashKey("a-key-of-my-own!")[:12]}, got)
 	for owner, key := range devKeys() {
 		if owner != "dev-operator" {
 			_, err := h.verifyKey(key)

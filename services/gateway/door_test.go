@@ -381,8 +381,9 @@ func TestDoorWithoutItsStream(t *testing.T) {
 	w := newWorld(t)
 	require.NoError(t, w.js.DeleteStream(t.Context(), contract.StreamSubmit))
 	s, err := gateway.New(gateway.Config{SyncWaitSeconds: 1, MaxBodyBytes: 1024}, gateway.Deps{
-		NC: w.nc, JS: w.js, NATSDoor: true, Tracer: noop.NewTracerProvider(), Now: w.clock.now,
+		NC: w.nc, JS: w.js, NATSDoor: true, Tokens: tokens(), Tracer: noop.NewTracerProvider(), Now: w.clock.now,
 	})
 	require.NoError(t, err)
-	require.ErrorContains(t, s.Components()[1].Run(t.Context(), func() {}), contract.ConsumerDoor)
+	parts := s.Components()
+	require.ErrorContains(t, parts[len(parts)-2].Run(t.Context(), func() {}), contract.ConsumerDoor)
 }

@@ -7,8 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
+	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
@@ -16,12 +19,17 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 
 	"nexus.internal/libs/bus"
+	"nexus.internal/libs/contract"
 	"nexus.internal/libs/run"
+	"nexus.internal/libs/token"
 	"nexus.internal/services/gateway/internal/access"
 	"nexus.internal/services/gateway/internal/admission"
 	"nexus.internal/services/gateway/internal/await"
+	"nexus.internal/services/gateway/internal/decision"
 	"nexus.internal/services/gateway/internal/door"
 	"nexus.internal/services/gateway/internal/httpapi"
+	"nexus.internal/services/gateway/internal/limit"
+	"nexus.internal/services/gateway/internal/quota"
 	"nexus.internal/services/gateway/internal/submit"
 )
 
@@ -32,6 +40,10 @@ type Config struct {
 	AsyncEnabled    bool    `env:"ASYNC_JOBS_ENABLED" envDefault:"true" doc:"Allow execution_mode async."`
 	SyncWaitSeconds float64 `env:"SYNC_WAIT_SECONDS" envDefault:"30" doc:"How long a sync submit waits for its job to finish, in seconds."`
 	MaxBodyBytes    int     `env:"HTTP_MAX_BODY_BYTES" envDefault:"1048576" doc:"The largest request body, in bytes."`
+	ShadowEnabled   bool    `env:"SHADOW_EXECUTION_ENABLED" envDefault:"false" doc:"Allow execution_mode shadow where the feature shadow_execution is open."`
+	RateLimits      string  `env:"RATE_LIMIT_DEFAULTS" envDefault:"viewer=6000,operator=60000,researcher=60000,admin=60000" doc:"Requests a minute of a key, by role, for keys without a limit of their own; 0 is no limit."`
+	AuthFailures    int     `env:"AUTH_FAILURES_PER_MINUTE" envDefault:"30" doc:"How often an address may show a bad key or token, a minute; then it has to wait. 0 is no limit."`
+	TrustedProxies  string  `env:"TRUSTED_PROXIES" doc:"The networks of proxies whose X-Forwarded-For is believed, for example 10.0.0.0/8,::1/128."`
 }
 
 // Validate implements config.Validator.
@@ -46,7 +58,31 @@ func (c Config) Validate() error {
 	if c.MaxBodyBytes < 1024 || c.MaxBodyBytes > 64<<20 {
 		errs = append(errs, fmt.Errorf("NEXUS_HTTP_MAX_BODY_BYTES is %d: want 1024 to 67108864", c.MaxBodyBytes))
 	}
+	if _, err := quota.ParseDefaults(c.RateLimits); err != nil {
+		errs = append(errs, fmt.Errorf("NEXUS_RATE_LIMIT_DEFAULTS: %w", err))
+	}
+	if c.AuthFailures < 0 || c.AuthFailures > contract.MaxRateLimit {
+		errs = append(errs, fmt.Errorf("NEXUS_AUTH_FAILURES_PER_MINUTE is %d: want 0 to %d", c.AuthFailures, contract.MaxRateLimit))
+	}
+	if _, err := c.proxies(); err != nil {
+		errs = append(errs, fmt.Errorf("NEXUS_TRUSTED_PROXIES: %w", err))
+	}
 	return errors.Join(errs...)
+}
+
+func (c Config) proxies() ([]netip.Prefix, error) {
+	var out []netip.Prefix
+	for part := range strings.SplitSeq(c.TrustedProxies, ",") {
+		if part = strings.TrimSpace(part); part == "" {
+			continue
+		}
+		p, err := netip.ParsePrefix(part)
+		if err != nil {
+			return nil, fmt.Errorf("%q is not a network such as 10.0.0.0/8", part)
+		}
+		out = append(out, p.Masked())
+	}
+	return out, nil
 }
 
 // Deps are what the service needs from the process.
@@ -59,6 +95,10 @@ type Deps struct {
 	Tracer   trace.TracerProvider
 	Now      func() time.Time
 	Version  string
+	// Tokens says how tokens are checked.
+	Tokens token.Settings
+	// MLEnabled says that the platform allows plugins that learn.
+	MLEnabled bool
 	// NATSDoor opens the second door. It needs a server that lets clients
 	// publish in their own name only.
 	NATSDoor bool
@@ -69,25 +109,43 @@ type Service struct{ components []run.Component }
 
 // New puts the service together; nothing runs yet.
 func New(cfg Config, deps Deps) (*Service, error) {
+	tokens, err := token.NewVerifier(deps.Tokens, deps.Now)
+	if err != nil {
+		return nil, err
+	}
+	defaults, err := quota.ParseDefaults(cfg.RateLimits)
+	if err != nil {
+		return nil, err
+	}
+	opts, err := httpOptions(cfg, deps.Version)
+	if err != nil {
+		return nil, err
+	}
 	pub := bus.NewPublisher(deps.JS, "gateway", deps.Now)
-	admit := admission.New(deps.NC, admission.Options{RawEnabled: cfg.RawModeEnabled, AsyncEnabled: cfg.AsyncEnabled}, deps.Now)
+	admit := admission.New(deps.NC, tokens, admission.Options{
+		RawEnabled: cfg.RawModeEnabled, AsyncEnabled: cfg.AsyncEnabled, ShadowEnabled: cfg.ShadowEnabled, MLEnabled: deps.MLEnabled,
+	}, deps.Log, deps.Now)
 	submitter := submit.New(deps.NC, pub, deps.Log)
-	server := httpapi.New(httpOptions(cfg, deps.Version), httpapi.Deps{
+	buckets := limit.New(deps.NC, uuid.NewString(), deps.Log, deps.Now)
+	limits := quota.New(buckets, defaults)
+	decisions := decision.New(pub, deps.Log, deps.Now)
+	server := httpapi.New(opts, httpapi.Deps{
 		NC: deps.NC, Listener: deps.Listener, Admission: admit, Submitter: submitter, Watcher: await.New(deps.NC, deps.Log),
-		Publisher: pub, Log: deps.Log, Tracer: deps.Tracer, Now: deps.Now,
+		Decisions: decisions, Limits: limits, Buckets: buckets, Log: deps.Log, Tracer: deps.Tracer, Now: deps.Now,
 	})
-	parts := []run.Component{submitter}
+	parts := []run.Component{admit, buckets, decisions, submitter}
 	if deps.NATSDoor {
-		parts = append(parts, door.New(deps.JS, admit, submitter, pub, deps.Log, deps.Tracer, deps.Now))
+		parts = append(parts, door.New(deps.JS, admit, limits, submitter, pub, deps.Log, deps.Tracer, deps.Now))
 	}
 	return &Service{components: append(parts, server)}, nil
 }
 
-func httpOptions(cfg Config, version string) httpapi.Options {
+func httpOptions(cfg Config, version string) (httpapi.Options, error) {
+	proxies, err := cfg.proxies()
 	return httpapi.Options{
-		SyncWait: time.Duration(cfg.SyncWaitSeconds * float64(time.Second)),
-		MaxBody:  cfg.MaxBodyBytes, Version: version,
-	}
+		SyncWait: time.Duration(cfg.SyncWaitSeconds * float64(time.Second)), AuthFailures: cfg.AuthFailures, Proxies: proxies,
+		MaxBody: cfg.MaxBodyBytes, Version: version,
+	}, err
 }
 
 // Components lists the parts of the service in the order they start.

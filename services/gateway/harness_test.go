@@ -25,6 +25,7 @@ import (
 	"nexus.internal/libs/identity"
 	"nexus.internal/libs/run"
 	"nexus.internal/libs/testkit"
+	"nexus.internal/libs/token"
 	"nexus.internal/services/gateway"
 )
 
@@ -130,7 +131,11 @@ func newWorld(t testing.TB) *world {
 // subjects lists what the gateway asks of each service.
 func subjects() map[string][]string {
 	return map[string][]string{
-		"auth":    {contract.RPCAuthVerify, contract.RPCAuthOwner},
+		"auth": {
+			contract.RPCAuthVerify, contract.RPCAuthOwner, contract.RPCAuthState, contract.RPCAuthFeatures, contract.RPCAuthFeatureUpdate,
+			contract.RPCAuthKeys, contract.RPCAuthKey, contract.RPCAuthKeyCreate, contract.RPCAuthKeyUpdate, contract.RPCAuthKeyRotate,
+			contract.RPCAuthToken, contract.RPCAuthRefresh, contract.RPCAuthKeySet,
+		},
 		"jobs":    {contract.RPCJobsTypes, contract.RPCJobsGet, contract.RPCJobsList, contract.RPCJobsCancel},
 		"corpus":  {contract.RPCCorpusDocuments, contract.RPCCorpusDocument, contract.RPCCorpusIngestJob},
 		"plugins": {contract.RPCPluginsRuns, contract.RPCPluginsRun},
@@ -143,11 +148,28 @@ func (w *world) defaults() {
 	for _, role := range identity.Roles() {
 		w.callers[ownerOf(role)] = contract.VerifyReply{
 			KeyID: uuid.NewString(), Owner: ownerOf(role), Role: string(role), RawModeEnabled: role == identity.Researcher || role == identity.Admin,
+			KeyHashPrefix: identity.HashPrefix(identity.HashKey(keyOf(ownerOf(role)))),
 		}
 	}
 	w.answers = map[string]answer{
 		contract.RPCAuthVerify: w.verify,
 		contract.RPCAuthOwner:  w.owner,
+		contract.RPCAuthState:  w.state,
+		contract.RPCAuthFeatures: always(contract.FeaturesReply{Features: []contract.Feature{
+			{Name: contract.FeatureRawMode, Enabled: true, MinRole: "researcher"},
+			{Name: contract.FeatureShadowExecution, Enabled: true, MinRole: "researcher"},
+			{Name: contract.FeatureMLPlugins, Enabled: true, MinRole: "admin"},
+			{Name: "off", MinRole: "viewer"}, {Name: "on", Enabled: true, MinRole: "viewer"},
+		}}),
+		contract.RPCAuthFeatureUpdate: always(contract.Feature{Name: "on"}),
+		contract.RPCAuthKeys:          always(contract.KeysReply{Keys: []contract.APIKey{}}),
+		contract.RPCAuthKey:           always(contract.APIKey{}),
+		contract.RPCAuthKeyCreate:     always(contract.CreatedKey{}),
+		contract.RPCAuthKeyUpdate:     always(contract.APIKey{}),
+		contract.RPCAuthKeyRotate:     always(contract.CreatedKey{}),
+		contract.RPCAuthToken:         always(contract.Token{TokenType: "Bearer"}),
+		contract.RPCAuthRefresh:       always(contract.Token{TokenType: "Bearer"}),
+		contract.RPCAuthKeySet:        always(contract.KeySetReply{}),
 		contract.RPCJobsTypes: always(contract.JobTypesReply{JobTypes: []contract.JobType{
 			{Name: contract.JobAnalyze, Queue: contract.QueuePlugins, MaxAttempts: 3, ModeGated: true},
 			{Name: contract.JobIngestBatch, Queue: contract.QueueCorpus, MaxAttempts: 4},
@@ -194,6 +216,46 @@ func (w *world) owner(data json.RawMessage) (any, error) {
 		return c, nil
 	}
 	return nil, fault.New(fault.Unauthenticated, "unauthorized", "Missing or invalid API key")
+}
+
+// state knows what the bearers of tokens may do now.
+func (w *world) state(data json.RawMessage) (any, error) {
+	var req contract.KeyRequest
+	if err := json.Unmarshal(data, &req); err != nil {
+		return nil, err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, c := range w.callers {
+		if c.KeyID == req.KeyID {
+			return c, nil
+		}
+	}
+	return nil, fault.New(fault.Unauthenticated, "unauthorized", "Missing or invalid API key")
+}
+
+// tokens are the settings that tokens of these tests are signed with.
+func tokens() token.Settings {
+	return token.Settings{Algorithm: token.HS256, Secret: token.DevSecret, ExpiryMinutes: 15, LifetimeHours: 12}
+}
+
+// bearer signs a token for a caller.
+func (w *world) bearer(owner string) string {
+	w.t.Helper()
+	signer, err := token.NewSigner(tokens(), w.clock.now)
+	require.NoError(w.t, err)
+	w.mu.Lock()
+	c := w.callers[owner]
+	w.mu.Unlock()
+	signed, _, err := signer.Sign(token.Claims{KeyID: c.KeyID, Owner: owner, Role: c.Role})
+	require.NoError(w.t, err)
+	return signed
+}
+
+// tell publishes that access has changed.
+func (w *world) tell(subject string) {
+	w.t.Helper()
+	require.NoError(w.t, w.nc.Publish(subject, []byte("[]")))
 }
 
 // caller adds or changes a caller.
@@ -429,7 +491,7 @@ func (w *world) gateway(settings ...setting) *instance {
 	cfg := gateway.Config{HTTPAddr: listener.Addr().String(), RawModeEnabled: true, AsyncEnabled: true, SyncWaitSeconds: 60, MaxBodyBytes: 1 << 20}
 	deps := gateway.Deps{
 		NC: nc, JS: testkit.JetStream(w.t, nc), Listener: listener, Log: zerolog.New(w.log), Tracer: noop.NewTracerProvider(),
-		Now: w.clock.now, Version: "1.2.3",
+		Now: w.clock.now, Version: "1.2.3", Tokens: tokens(),
 	}
 	for _, s := range settings {
 		s(&cfg, &deps)

@@ -85,12 +85,14 @@ func TestRequestsUnderWayAreAnsweredAtTheEnd(t *testing.T) {
 	testkit.Receive(t, w.recorded)
 	waiting := c.background(syncBody)
 	// A request whose end is still to come when the stop begins.
-	late := g.dial()
+	late, half := g.dial(), g.dial()
 	_, err := io.WriteString(late, "GET /readyz HTTP/1.1\r\nHost: x\r\n")
 	require.NoError(t, err)
-	half := g.dial()
 	_, err = io.WriteString(half, "GET /healthz HTTP/1.1\r\nHost: x\r\n")
 	require.NoError(t, err)
+	// Connections are taken in turn: once a later one is answered, those two are
+	// taken as well. What is not taken when the stop begins is reset.
+	g.raw("GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").is(http.StatusOK, nil)
 
 	stopped := make(chan struct{})
 	go func() {
@@ -170,7 +172,7 @@ func TestOpenAPIDocument(t *testing.T) {
 		if o.least == "" {
 			require.Empty(t, op.Security, o.path)
 		} else {
-			require.Equal(t, []map[string][]string{{"apiKey": {}}}, op.Security, o.path)
+			require.Equal(t, []map[string][]string{{"apiKey": {}}, {"token": {}}}, op.Security, o.path)
 			want = append(want, "401", "403", "503")
 		}
 		if strings.Contains(o.path, "{id}") {
@@ -202,7 +204,10 @@ func TestSettings(t *testing.T) {
 	}
 	cfg, err := load(nil)
 	require.NoError(t, err)
-	require.Equal(t, gateway.Config{HTTPAddr: "127.0.0.1:8080", RawModeEnabled: true, AsyncEnabled: true, SyncWaitSeconds: 30, MaxBodyBytes: 1 << 20}, cfg)
+	require.Equal(t, gateway.Config{
+		HTTPAddr: "127.0.0.1:8080", RawModeEnabled: true, AsyncEnabled: true, SyncWaitSeconds: 30, MaxBodyBytes: 1 << 20,
+		RateLimits: "viewer=6000,operator=60000,researcher=60000,admin=60000", AuthFailures: 30,
+	}, cfg)
 	for _, tc := range []struct{ setting, value string }{
 		{"NEXUS_HTTP_ADDR", "8080"},
 		{"NEXUS_HTTP_ADDR", "localhost"},
@@ -216,6 +221,15 @@ func TestSettings(t *testing.T) {
 		{"NEXUS_HTTP_MAX_BODY_BYTES", "1MB"},
 		{"NEXUS_RAW_MODE_ENABLED", "maybe"},
 		{"NEXUS_ASYNC_JOBS_ENABLED", "2"},
+		{"NEXUS_RATE_LIMIT_DEFAULTS", "root=1"},
+		{"NEXUS_RATE_LIMIT_DEFAULTS", "viewer"},
+		{"NEXUS_RATE_LIMIT_DEFAULTS", "viewer=-1"},
+		{"NEXUS_RATE_LIMIT_DEFAULTS", "viewer=1000001"},
+		{"NEXUS_RATE_LIMIT_DEFAULTS", "viewer=1,viewer=2"},
+		{"NEXUS_AUTH_FAILURES_PER_MINUTE", "-1"},
+		{"NEXUS_AUTH_FAILURES_PER_MINUTE", "many"},
+		{"NEXUS_TRUSTED_PROXIES", "10.0.0.1"},
+		{"NEXUS_TRUSTED_PROXIES", "10.0.0.0/33"},
 	} {
 		_, err := load(map[string]string{tc.setting: tc.value})
 		require.Error(t, err, "%s=%s", tc.setting, tc.value)
@@ -228,6 +242,10 @@ func TestSettings(t *testing.T) {
 		{"NEXUS_HTTP_MAX_BODY_BYTES", "1024"},
 		{"NEXUS_HTTP_MAX_BODY_BYTES", "67108864"},
 		{"NEXUS_RAW_MODE_ENABLED", "false"},
+		{"NEXUS_RATE_LIMIT_DEFAULTS", ""},
+		{"NEXUS_RATE_LIMIT_DEFAULTS", " viewer = 0 , admin=1000000,"},
+		{"NEXUS_AUTH_FAILURES_PER_MINUTE", "0"},
+		{"NEXUS_TRUSTED_PROXIES", "10.0.0.0/8, ::1/128"},
 	} {
 		_, err := load(map[string]string{tc.setting: tc.value})
 		require.NoError(t, err, "%s=%s", tc.setting, tc.value)
@@ -257,7 +275,7 @@ func TestListenerThatFails(t *testing.T) {
 	listener := listen(t)
 	require.NoError(t, listener.Close())
 	nc := testkit.Connect(t, w.server)
-	s, err := gateway.New(gateway.Config{SyncWaitSeconds: 1, MaxBodyBytes: 1024}, gateway.Deps{NC: nc, JS: w.js, Listener: listener, Tracer: noop.NewTracerProvider(), Now: w.clock.now})
+	s, err := gateway.New(gateway.Config{SyncWaitSeconds: 1, MaxBodyBytes: 1024}, gateway.Deps{NC: nc, JS: w.js, Listener: listener, Tokens: tokens(), Tracer: noop.NewTracerProvider(), Now: w.clock.now})
 	require.NoError(t, err)
 	parts := s.Components()
 	require.ErrorContains(t, parts[len(parts)-1].Run(t.Context(), func() {}), "serve HTTP")

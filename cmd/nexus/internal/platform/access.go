@@ -10,10 +10,14 @@ const admin = "admin"
 
 // natsUsers lists the NATS users of the platform: one for each service and one
 // for provisioning.
-func natsUsers() []string { return append(Services(), admin, calloutUser) }
+func natsUsers() []string { return append(Services(), admin, calloutUser, systemUser) }
 
 // calloutUser answers the server's question who a client is.
 const calloutUser = "callout"
+
+// systemUser may end connections of clients whose key has changed, and nothing
+// else.
+const systemUser = "system"
 
 // inboxPrefix keeps the answers to one service apart from those to another.
 func inboxPrefix(service string) string { return contract.InboxPrefix(service) }
@@ -34,14 +38,20 @@ func permissions(service string) embednats.Permissions {
 		say(contract.RPCJobsClaim, contract.RPCJobsHeartbeat, contract.RPCJobsFinish)
 		hear(contract.PatternCancel)
 	}
-	if service == admin {
+	switch service {
+	case admin:
 		return embednats.Everything()
+	case systemUser:
+		say(contract.KickPattern)
+		hear(inboxPrefix(systemUser) + ".>")
+		return p
 	}
 	hear(inboxPrefix(service)+".>", "nexus.rpc."+service+".>", "$SRV.>")
 	say("nexus.dead." + service + ".>")
 	switch service {
 	case "auth":
-		say("nexus.events.auth.>")
+		say("nexus.events.auth.>", contract.KeyEvents, contract.FeatureEvents)
+		hear(contract.KeyEvents)
 	case "jobs":
 		consume(contract.StreamCommands, contract.ConsumerRecorder)
 		work(contract.QueueBench)
@@ -57,8 +67,8 @@ func permissions(service string) embednats.Permissions {
 		consume(contract.StreamDead, contract.ConsumerDead)
 	case "gateway":
 		consume(contract.StreamSubmit, contract.ConsumerDoor)
-		say(contract.PatternCommands, "nexus.events.auth.>", "nexus.events.submit.>", "nexus.rpc.>")
-		hear(contract.PatternEvents)
+		say(contract.PatternCommands, "nexus.events.auth.>", "nexus.events.submit.>", "nexus.rpc.>", contract.SubjectPeers)
+		hear(contract.PatternEvents, contract.SubjectPeers)
 	}
 	return p
 }
@@ -74,6 +84,9 @@ func topology(keys *embednats.Keys) (*embednats.Topology, error) {
 		user := embednats.ServiceUser{Name: name, PublicKey: key.Public, Account: embednats.AccountNexus, Permissions: permissions(name)}
 		if name == calloutUser {
 			user.Account, user.Permissions = embednats.AccountAuth, embednats.Everything()
+		}
+		if name == systemUser {
+			user.Account = embednats.AccountSystem
 		}
 		t.Users = append(t.Users, user)
 	}

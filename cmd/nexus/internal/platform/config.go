@@ -10,9 +10,11 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"slices"
 
 	"nexus.internal/libs/config"
 	"nexus.internal/libs/pg"
+	"nexus.internal/libs/token"
 	"nexus.internal/libs/worker"
 	"nexus.internal/services/audit"
 	"nexus.internal/services/auth"
@@ -51,6 +53,7 @@ type Config struct {
 
 	DB      pg.Config
 	Worker  worker.Settings
+	Tokens  token.Settings
 	Auth    auth.Config
 	Jobs    jobs.Config
 	Corpus  corpus.Config
@@ -102,10 +105,19 @@ func (c *Config) Validate() error {
 	default:
 		errs = append(errs, fmt.Errorf("NEXUS_LOG_LEVEL is %q: want trace, debug, info, warn or error", c.LogLevel))
 	}
-	for _, part := range []config.Validator{c.DB, c.Worker, c.Auth, c.Jobs, c.Corpus, c.Plugins, c.Audit, c.Gateway} {
+	for _, part := range []config.Validator{c.DB, c.Worker, c.Tokens, c.Auth, c.Jobs, c.Corpus, c.Plugins, c.Audit, c.Gateway} {
 		errs = append(errs, part.Validate())
 	}
 	return errors.Join(errs...)
+}
+
+// CheckFor refuses settings that services must not have in production. Those of
+// other services do not matter to a process that does not run them.
+func (c *Config) CheckFor(services []string) error {
+	if c.Auth.Environment == "prod" && (slices.Contains(services, "auth") || slices.Contains(services, "gateway")) {
+		return c.Tokens.CheckProduction()
+	}
+	return nil
 }
 
 // Settings lists every setting a process reads.

@@ -80,7 +80,7 @@ func (in *infrastructure) openKeys(services []string, embedded bool) error {
 	}
 	names, callout := slices.Clone(services), slices.Contains(services, "auth")
 	if callout {
-		names = append(names, calloutUser)
+		names = append(names, calloutUser, systemUser)
 	}
 	if in.cfg.SchemaMode == SchemaAuto || len(services) == 0 {
 		names = append(names, admin)

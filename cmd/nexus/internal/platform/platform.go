@@ -56,6 +56,9 @@ const stopServersWithin = 30 * time.Second
 // Run runs services until ctx ends, then drains them. Everything accepted by
 // then is kept, and the next start goes on with it.
 func Run(ctx context.Context, opts Options) (err error) {
+	if err := opts.Config.CheckFor(opts.Services); err != nil {
+		return fmt.Errorf("the settings are not fit for production: %w", err)
+	}
 	log, err := telemetry.NewLogger(opts.Log, opts.Config.LogLevel, "nexus")
 	if err != nil {
 		return err

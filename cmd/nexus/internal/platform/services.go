@@ -114,7 +114,7 @@ func (p *process) components(ctx context.Context, name string, b *base) ([]run.C
 		if calloutErr != nil {
 			return nil, calloutErr
 		}
-		s, err = auth.New(cfg.Auth, auth.Deps{NC: b.nc, JS: b.js, DB: b.db, Log: b.log, Tracer: b.tracer, Now: time.Now, Callout: callout})
+		s, err = auth.New(cfg.Auth, auth.Deps{NC: b.nc, JS: b.js, DB: b.db, Log: b.log, Tracer: b.tracer, Now: time.Now, Tokens: cfg.Tokens, Callout: callout})
 	case "audit":
 		s, err = audit.New(cfg.Audit, audit.Deps{NC: b.nc, JS: b.js, DB: b.db, Log: b.log, Tracer: b.tracer})
 	case "jobs":
@@ -127,7 +127,10 @@ func (p *process) components(ctx context.Context, name string, b *base) ([]run.C
 		if p.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Gateway.HTTPAddr); err != nil {
 			return nil, fmt.Errorf("listen for HTTP: %w; choose another address with NEXUS_HTTP_ADDR", err)
 		}
-		s, err = gateway.New(cfg.Gateway, gateway.Deps{NC: b.nc, JS: b.js, Listener: p.listener, Log: b.log, Tracer: b.tracer, Now: time.Now, Version: p.opts.Version, NATSDoor: p.infra.keys != nil})
+		s, err = gateway.New(cfg.Gateway, gateway.Deps{
+			NC: b.nc, JS: b.js, Listener: p.listener, Log: b.log, Tracer: b.tracer, Now: time.Now, Version: p.opts.Version,
+			Tokens: cfg.Tokens, MLEnabled: cfg.Plugins.MLEnabled, NATSDoor: p.infra.keys != nil,
+		})
 	default:
 		return nil, fmt.Errorf("there is no service %q", name)
 	}
@@ -158,5 +161,10 @@ func (p *process) callout(log zerolog.Logger) (*auth.Callout, error) {
 		return nil, err
 	}
 	p.open = append(p.open, &base{nc: nc, log: log})
-	return &auth.Callout{NC: nc, Issuer: issuer, XKey: xkey}, nil
+	system, err := p.infra.connect(systemUser, log)
+	if err != nil {
+		return nil, err
+	}
+	p.open = append(p.open, &base{nc: system, log: log})
+	return &auth.Callout{NC: nc, Issuer: issuer, XKey: xkey, System: system}, nil
 }

@@ -6,16 +6,20 @@ package callout
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nkeys"
 	"github.com/rs/zerolog"
 
+	"nexus.internal/libs/bus"
 	"nexus.internal/libs/contract"
+	"nexus.internal/libs/fault"
 	"nexus.internal/libs/identity"
 )
 
@@ -36,6 +40,8 @@ const (
 	answerWithin = 1500 * time.Millisecond
 	// maxSecret is the longest key looked at, in bytes.
 	maxSecret = 512
+	// endpoint is what the audit trail calls a login here.
+	endpoint = "NATS CONNECT"
 )
 
 // Verifier answers who a key belongs to.
@@ -51,18 +57,44 @@ type Keys struct {
 	XKey nkeys.KeyPair
 }
 
+// Publisher publishes events.
+type Publisher interface {
+	Publish(ctx context.Context, messages ...bus.Message) error
+}
+
+// Deps are what the service needs.
+type Deps struct {
+	// NC is a connection to the AUTH account.
+	NC        *nats.Conn
+	Keys      Keys
+	Verifier  Verifier
+	Publisher Publisher
+	Log       zerolog.Logger
+	Now       func() time.Time
+	// Events is where changes of keys are heard.
+	Events *nats.Conn
+	// System may end connections; nil ends none.
+	System *nats.Conn
+}
+
 // Service is a run.Component.
 type Service struct {
 	nc     *nats.Conn
 	keys   Keys
 	verify Verifier
+	pub    Publisher
 	log    zerolog.Logger
 	now    func() time.Time
+	events *nats.Conn
+	guests *guests
 }
 
-// New makes the service. nc is a connection to the AUTH account.
-func New(nc *nats.Conn, keys Keys, verify Verifier, log zerolog.Logger, now func() time.Time) *Service {
-	return &Service{nc: nc, keys: keys, verify: verify, log: log, now: now}
+// New makes the service.
+func New(d Deps) *Service {
+	return &Service{
+		nc: d.NC, keys: d.Keys, verify: d.Verifier, pub: d.Publisher, log: d.Log, now: d.Now, events: d.Events,
+		guests: newGuests(d.System, d.Log, d.Now),
+	}
 }
 
 // Name implements run.Component.
@@ -71,6 +103,11 @@ func (s *Service) Name() string { return "nats auth callout" }
 // Run implements run.Component.
 func (s *Service) Run(ctx context.Context, ready func()) error {
 	base := context.WithoutCancel(ctx)
+	changes, err := s.events.Subscribe(contract.KeyEvents, s.guests.heard)
+	if err != nil {
+		return fmt.Errorf("listen for changes of keys: %w", err)
+	}
+	defer func() { _ = changes.Unsubscribe() }()
 	sub, err := s.nc.QueueSubscribe(subject, queue, func(m *nats.Msg) { go s.answer(base, m) })
 	if err != nil {
 		return fmt.Errorf("listen for auth callouts: %w", err)
@@ -158,29 +195,64 @@ func (s *Service) admit(ctx context.Context, request *jwt.AuthorizationRequestCl
 	if secret == "" || len(secret) > maxSecret {
 		return "", errors.New("no key was presented")
 	}
-	who, err := s.verify.Verify(ctx, contract.VerifyRequest{
-		KeyHash: identity.HashKey(secret), Endpoint: "NATS CONNECT", Address: request.ClientInformation.Host,
-	})
+	hash := identity.HashKey(secret)
+	who, err := s.verify.Verify(ctx, contract.VerifyRequest{KeyHash: hash})
+	s.tell(ctx, hash, who, err, request.ClientInformation.Host)
 	if err != nil {
 		return "", err
 	}
 	claims := jwt.NewUserClaims(request.UserNkey)
 	claims.Name = who.Owner
 	claims.Audience = account
-	claims.Expires = s.now().Add(validFor).Unix()
+	until := s.now().Add(validFor)
+	if who.ExpiresAt != nil && who.ExpiresAt.Before(until) {
+		until = *who.ExpiresAt
+	}
+	claims.Expires = until.Unix()
 	claims.Permissions = permissions(who)
 	token, err := claims.Encode(s.keys.Issuer)
 	if err != nil {
 		return "", fmt.Errorf("sign the user: %w", err)
 	}
+	s.guests.add(who.KeyID, guest{server: request.Server.ID, client: request.ClientInformation.ID, until: until})
 	return token, nil
 }
 
-// permissions of a client: everybody may watch events and hear answers to
-// themselves; operators and above may submit in their own name.
+// tell publishes who was let in, or was not. A broker that is away must not keep
+// anybody out, so a failure is only logged.
+func (s *Service) tell(ctx context.Context, hash string, who contract.VerifyReply, refused error, address string) {
+	what, actor, word := contract.WhatAuthSuccess, who.Owner, who.Role
+	switch {
+	case refused == nil:
+	case fault.KindOf(refused) == fault.Unauthenticated:
+		what, actor, word = contract.WhatAuthFailure, "anonymous", "anonymous"
+	default:
+		return
+	}
+	data, err := json.Marshal(contract.AuthDecision{KeyHashPrefix: identity.HashPrefix(hash), Role: who.Role, Endpoint: endpoint, Address: address})
+	if err == nil {
+		var message bus.Message
+		message, err = bus.EventMessage(contract.AreaAuth, what, word, contract.Event{
+			ID: uuid.NewString(), Type: contract.EventType(contract.AreaAuth, what), Time: s.now().UTC(), Source: "nexus.auth", Actor: actor, Data: data,
+		})
+		if err == nil {
+			err = s.pub.Publish(ctx, message)
+		}
+	}
+	if err != nil {
+		s.log.Error().Err(err).Msg("an auth event could not be published")
+	}
+}
+
+// permissions of a client: everybody may watch jobs, what became of their own
+// messages, and answers to themselves; operators and above may submit in their
+// own name. Who logged in from where, and changes of keys, are for admins.
 func permissions(who contract.VerifyReply) jwt.Permissions {
 	p := jwt.Permissions{}
-	p.Sub.Allow.Add(contract.PatternEvents, contract.InboxPattern(who.Owner))
+	p.Sub.Allow.Add(contract.PatternJobEvents, contract.RejectionPattern(who.Owner), contract.InboxPattern(who.Owner))
+	if identity.Role(who.Role).Allows(identity.Admin) {
+		p.Sub.Allow.Add(contract.PatternEvents)
+	}
 	if identity.Role(who.Role).Allows(identity.Operator) {
 		p.Pub.Allow.Add(contract.SubmitPattern(who.Owner))
 	} else {

@@ -1,4 +1,5 @@
-// Package store is all the SQL of the auth service.
+// Package store is all the SQL of the auth service. A change that somebody asked
+// for is written together with the outbox row that tells the world.
 package store
 
 import (
@@ -9,58 +10,115 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/rs/zerolog"
 	"github.com/uptrace/bun"
 
+	"nexus.internal/libs/bus"
 	"nexus.internal/libs/identity"
+	"nexus.internal/libs/outbox"
 	"nexus.internal/libs/pg"
 )
 
 // Store reads and writes the auth schema.
-type Store struct{ db *pg.DB }
+type Store struct {
+	db     *pg.DB
+	outbox *outbox.Outbox
+	log    zerolog.Logger
+}
 
 // New makes a store.
-func New(db *pg.DB) *Store { return &Store{db} }
+func New(db *pg.DB, box *outbox.Outbox, log zerolog.Logger) *Store { return &Store{db, box, log} }
 
 type keyRow struct {
-	bun.BaseModel  `bun:"table:auth.api_keys,alias:k"`
-	ID             uuid.UUID `bun:",pk"`
-	Owner          string
-	KeyHash        string
-	Role           string
-	RawModeEnabled bool
-	Enabled        bool
-	CreatedAt      time.Time `bun:",nullzero,default:clock_timestamp()"`
-	UpdatedAt      time.Time `bun:",nullzero,default:clock_timestamp()"`
-	LastUsedAt     *time.Time
+	bun.BaseModel      `bun:"table:auth.api_keys,alias:k"`
+	ID                 uuid.UUID `bun:",pk"`
+	Owner              string
+	KeyHash            string
+	Role               string
+	RawModeEnabled     bool
+	Enabled            bool
+	CreatedAt          time.Time `bun:",nullzero,default:clock_timestamp()"`
+	UpdatedAt          time.Time `bun:",nullzero,default:clock_timestamp()"`
+	LastUsedAt         *time.Time
+	RateLimitPerMinute *int
+	ExpiresAt          *time.Time
+	CreatedBy          string
+}
+
+type featureRow struct {
+	bun.BaseModel `bun:"table:auth.feature_flags,alias:f"`
+	Name          string `bun:",pk"`
+	Enabled       bool
+	MinRole       string
+	Description   string
+	UpdatedAt     time.Time
+	UpdatedBy     string
+}
+
+type outboxRow struct {
+	bun.BaseModel `bun:"table:auth.outbox,alias:o"`
+	ID            uuid.UUID `bun:",pk"`
+	Body          []byte
+	CreatedAt     time.Time
 }
 
 // Rows lists an empty row of every table, for the test that holds them against
 // the migrated schema.
-func Rows() []any { return []any{(*keyRow)(nil)} }
+func Rows() []any { return []any{(*keyRow)(nil), (*featureRow)(nil), (*outboxRow)(nil)} }
 
 // Key is an API key without its secret.
 type Key struct {
-	ID             uuid.UUID
-	Owner          string
-	Role           identity.Role
-	RawModeEnabled bool
-	Enabled        bool
+	ID                 uuid.UUID
+	Owner              string
+	KeyHash            string
+	Role               identity.Role
+	RawModeEnabled     bool
+	Enabled            bool
+	RateLimitPerMinute *int
+	ExpiresAt          *time.Time
+	CreatedBy          string
+	CreatedAt          time.Time
+	UpdatedAt          time.Time
+	LastUsedAt         *time.Time
 }
 
-// ErrUnknown means that no key has the hash.
-var ErrUnknown = errors.New("no such key")
+// Good reports whether the key may be used at a time.
+func (k Key) Good(at time.Time) bool {
+	return k.Enabled && (k.ExpiresAt == nil || at.Before(*k.ExpiresAt))
+}
 
-// FindByHash finds a key, enabled or not.
+func (r keyRow) key() (Key, error) {
+	role, err := identity.ParseRole(r.Role)
+	if err != nil {
+		return Key{}, fmt.Errorf("key %s: %w", r.ID, err)
+	}
+	return Key{
+		ID: r.ID, Owner: r.Owner, KeyHash: r.KeyHash, Role: role, RawModeEnabled: r.RawModeEnabled, Enabled: r.Enabled,
+		RateLimitPerMinute: r.RateLimitPerMinute, ExpiresAt: r.ExpiresAt, CreatedBy: r.CreatedBy,
+		CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, LastUsedAt: r.LastUsedAt,
+	}, nil
+}
+
+// ErrUnknown means that there is no such key or feature.
+var ErrUnknown = errors.New("unknown")
+
+// FindByHash finds a key, good or not.
 func (s *Store) FindByHash(ctx context.Context, hash string) (Key, error) {
 	return s.find(ctx, "key_hash", hash)
 }
 
-// FindByOwner finds the key of an owner, enabled or not.
+// FindByOwner finds the key of an owner, good or not.
 func (s *Store) FindByOwner(ctx context.Context, owner string) (Key, error) {
 	return s.find(ctx, "owner", owner)
 }
 
-func (s *Store) find(ctx context.Context, column, value string) (Key, error) {
+// FindByID finds a key, good or not.
+func (s *Store) FindByID(ctx context.Context, id uuid.UUID) (Key, error) {
+	return s.find(ctx, "id", id)
+}
+
+func (s *Store) find(ctx context.Context, column string, value any) (Key, error) {
 	var r keyRow
 	err := s.db.Bun.NewSelect().Model(&r).Where("k.? = ?", bun.Ident(column), value).Scan(ctx)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -69,48 +127,7 @@ func (s *Store) find(ctx context.Context, column, value string) (Key, error) {
 	if err != nil {
 		return Key{}, fmt.Errorf("look up a key: %w", err)
 	}
-	role, err := identity.ParseRole(r.Role)
-	if err != nil {
-		return Key{}, fmt.Errorf("key %s: %w", r.ID, err)
-	}
-	return Key{ID: r.ID, Owner: r.Owner, Role: role, RawModeEnabled: r.RawModeEnabled, Enabled: r.Enabled}, nil
-}
-
-// Bootstrap is a key that is seeded at start.
-type Bootstrap struct {
-	Owner          string
-	Role           identity.Role
-	RawModeEnabled bool
-	KeyHash        string
-}
-
-// Seed creates a bootstrap key. Where its owner has one already, it takes the
-// given hash and role; with reEnable it is also enabled again and its RAW flag
-// restored.
-func (s *Store) Seed(ctx context.Context, b Bootstrap, reEnable bool) error {
-	id, err := uuid.NewV7()
-	if err != nil {
-		return fmt.Errorf("make a key id: %w", err)
-	}
-	r := keyRow{ID: id, Owner: b.Owner, KeyHash: b.KeyHash, Role: string(b.Role), RawModeEnabled: b.RawModeEnabled, Enabled: true}
-	q := s.db.Bun.NewInsert().Model(&r).On("CONFLICT (owner) DO UPDATE").
-		Set("key_hash = excluded.key_hash").Set("role = excluded.role").Set("updated_at = clock_timestamp()")
-	if reEnable {
-		q = q.Set("enabled = true").Set("raw_mode_enabled = excluded.raw_mode_enabled")
-	}
-	if _, err := q.Exec(ctx); err != nil {
-		return fmt.Errorf("seed the key of %s: %w", b.Owner, err)
-	}
-	return nil
-}
-
-// SetEnabled enables or disables a key.
-func (s *Store) SetEnabled(ctx context.Context, owner string, enabled bool) error {
-	_, err := s.db.Bun.NewUpdate().Model((*keyRow)(nil)).Set("enabled = ?", enabled).Set("updated_at = clock_timestamp()").Where("owner = ?", owner).Exec(ctx)
-	if err != nil {
-		return fmt.Errorf("switch the key of %s: %w", owner, err)
-	}
-	return nil
+	return r.key()
 }
 
 // Touch moves last_used_at of keys to now.
@@ -126,3 +143,24 @@ func (s *Store) Touch(ctx context.Context, ids []uuid.UUID) error {
 
 // Ping asks the database for a sign of life.
 func (s *Store) Ping(ctx context.Context) error { return s.db.Ping(ctx) }
+
+// change runs fn in a transaction together with the outbox row of the message
+// it returns, and publishes it. What cannot be published now is left to the relay.
+func (s *Store) change(ctx context.Context, fn func(tx pgx.Tx) (bus.Message, error)) error {
+	var entry outbox.Entry
+	err := pg.InPgxTx(ctx, s.db, func(tx pgx.Tx) error {
+		message, err := fn(tx)
+		if err != nil {
+			return err
+		}
+		entry, err = s.outbox.Append(ctx, tx, []bus.Message{message})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := s.outbox.Publish(ctx, entry); err != nil {
+		s.log.Warn().Err(err).Msg("could not publish a change; the relay will")
+	}
+	return nil
+}

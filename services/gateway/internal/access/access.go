@@ -19,14 +19,27 @@ type Rule struct {
 // Table lists every route.
 func Table() []Rule {
 	const (
-		get  = "GET"
-		post = "POST"
+		get   = "GET"
+		post  = "POST"
+		put   = "PUT"
+		patch = "PATCH"
 	)
 	return []Rule{
 		{get, "/healthz", ""},
 		{get, "/readyz", ""},
 
+		{get, "/.well-known/jwks.json", ""},
+
 		{get, "/api/v1/auth/whoami", identity.Viewer},
+		{post, "/api/v1/auth/token", identity.Viewer},
+		{post, "/api/v1/auth/token/refresh", identity.Viewer},
+		{get, "/api/v1/auth/keys", identity.Admin},
+		{post, "/api/v1/auth/keys", identity.Admin},
+		{get, "/api/v1/auth/keys/{id}", identity.Admin},
+		{patch, "/api/v1/auth/keys/{id}", identity.Admin},
+		{post, "/api/v1/auth/keys/{id}/rotate", identity.Admin},
+		{get, "/api/v1/features", identity.Viewer},
+		{put, "/api/v1/features/{name}", identity.Admin},
 
 		{post, "/api/v1/jobs/submit", identity.Operator},
 		{get, "/api/v1/jobs", identity.Viewer},

@@ -9,48 +9,62 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/rs/zerolog"
+	"golang.org/x/sync/singleflight"
 
 	"nexus.internal/libs/bus"
 	"nexus.internal/libs/contract"
 	"nexus.internal/libs/fault"
 	"nexus.internal/libs/identity"
+	"nexus.internal/libs/token"
 )
 
 const (
-	// rememberFor bounds how long a revoked key may still be let in.
+	// rememberFor bounds how long an ended key may still be let in where the
+	// event that tells of it was lost.
 	rememberFor = 5 * time.Second
 	// maxRemembered bounds the memory of the cache.
 	maxRemembered = 10_000
 	// maxKey is the longest key looked at, in bytes.
 	maxKey = 512
+	// askWithin bounds a question that several requests may wait for.
+	askWithin = 5 * time.Second
 )
 
-// Request says where a key was presented.
-type Request struct {
-	Endpoint  string
-	Address   string
-	RequestID string
-}
-
-// Options are the platform's own consents.
+// Options are the platform's own consents. A feature cannot give what one of
+// them denies.
 type Options struct {
 	// RawEnabled allows RAW mode to those whose key and role allow it.
 	RawEnabled bool
 	// AsyncEnabled allows execution_mode async.
 	AsyncEnabled bool
+	// ShadowEnabled allows execution_mode shadow.
+	ShadowEnabled bool
+	// MLEnabled allows plugins that learn.
+	MLEnabled bool
 }
 
-// Admission verifies callers and what they ask for.
+// Admission verifies callers and what they ask for. It is a run.Component:
+// while it runs it hears of changed keys and features and forgets them at once.
 type Admission struct {
-	nc   *nats.Conn
-	now  func() time.Time
-	opts Options
+	nc     *nats.Conn
+	log    zerolog.Logger
+	now    func() time.Time
+	opts   Options
+	tokens *token.Verifier
 
-	mu    sync.RWMutex
-	known map[string]remembered
-	types map[string]contract.JobType
-	// typesUntil is when types must be asked for again.
-	typesUntil time.Time
+	asking singleflight.Group
+	mu     sync.RWMutex
+	// heard counts the changes heard of: an answer that was asked for before one
+	// is not remembered.
+	heard    uint64
+	known    map[string]remembered
+	features map[string]contract.Feature
+	types    map[string]contract.JobType
+	// typesUntil and featuresUntil are when they must be asked for again.
+	typesUntil, featuresUntil time.Time
+	// keysAsked is when the key set was last asked for.
+	keysAsked time.Time
 }
 
 type remembered struct {
@@ -58,42 +72,101 @@ type remembered struct {
 	until  time.Time
 }
 
-// New makes an admission.
-func New(nc *nats.Conn, opts Options, now func() time.Time) *Admission {
-	return &Admission{nc: nc, now: now, opts: opts, known: map[string]remembered{}}
+// New makes an admission. tokens checks tokens.
+func New(nc *nats.Conn, tokens *token.Verifier, opts Options, log zerolog.Logger, now func() time.Time) *Admission {
+	return &Admission{nc: nc, tokens: tokens, log: log, now: now, opts: opts, known: map[string]remembered{}}
 }
 
-// ErrUnauthenticated is the one answer to every missing or bad key.
+// ErrUnauthenticated is the one answer to every missing or bad key or token.
 func ErrUnauthenticated() error {
 	return fault.New(fault.Unauthenticated, "unauthorized", "Missing or invalid API key")
 }
 
-// Identify answers who presented a key.
-func (a *Admission) Identify(ctx context.Context, key string, req Request) (identity.Caller, error) {
-	if key == "" || len(key) > maxKey {
-		return identity.Caller{}, ErrUnauthenticated()
+// Credential is what a caller presented.
+type Credential struct {
+	// Key is an API key, Token a signed token. At most one is set.
+	Key, Token string
+}
+
+// KeyHash is the hash of the key; empty for a token.
+func (c Credential) KeyHash() string {
+	if c.Key == "" {
+		return ""
 	}
-	hash := identity.HashKey(key)
-	caller, err := a.ask(ctx, "key:"+hash, contract.RPCAuthVerify, contract.VerifyRequest{
-		KeyHash: hash, Endpoint: req.Endpoint, Address: req.Address, RequestID: req.RequestID,
-	})
-	caller.KeyHash = hash
-	return caller, err
+	return identity.HashKey(c.Key)
+}
+
+// Known is the caller of a credential that was found good a moment ago.
+func (a *Admission) Known(c Credential) (identity.Caller, bool) {
+	if c.Key == "" || len(c.Key) > maxKey {
+		return identity.Caller{}, false
+	}
+	return a.recall(byHash + identity.HashKey(c.Key))
+}
+
+// Identify answers who presented a credential.
+func (a *Admission) Identify(ctx context.Context, c Credential) (identity.Caller, error) {
+	switch {
+	case c.Token != "":
+		return a.bearer(ctx, c.Token)
+	case c.Key == "" || len(c.Key) > maxKey:
+		return identity.Caller{}, ErrUnauthenticated()
+	default:
+		hash := identity.HashKey(c.Key)
+		return a.ask(ctx, byHash+hash, contract.RPCAuthVerify, contract.VerifyRequest{KeyHash: hash})
+	}
 }
 
 // Owner answers what an owner may do whose key the NATS server has verified.
 func (a *Admission) Owner(ctx context.Context, owner string) (identity.Caller, error) {
-	return a.ask(ctx, "owner:"+owner, contract.RPCAuthOwner, contract.OwnerRequest{Owner: owner})
+	return a.ask(ctx, byOwner+owner, contract.RPCAuthOwner, contract.OwnerRequest{Owner: owner})
 }
 
-// ask asks the auth service, or remembers what it said.
-func (a *Admission) ask(ctx context.Context, memory, subject string, req any) (identity.Caller, error) {
+// What an answer is remembered under begins with what was asked.
+const (
+	byHash  = "hash:"
+	byOwner = "owner:"
+	byKeyID = "key:"
+)
+
+func (a *Admission) recall(memory string) (identity.Caller, bool) {
 	a.mu.RLock()
 	r, ok := a.known[memory]
 	a.mu.RUnlock()
 	if ok && a.now().Before(r.until) {
-		return r.caller, nil
+		return r.caller, true
 	}
+	return identity.Caller{}, false
+}
+
+// ask asks the auth service, or remembers what it said. Requests that ask for
+// the same at once ask together.
+func (a *Admission) ask(ctx context.Context, memory, subject string, req any) (identity.Caller, error) {
+	if caller, ok := a.recall(memory); ok {
+		return caller, nil
+	}
+	shared := context.WithoutCancel(ctx)
+	answer := a.asking.DoChan(memory, func() (any, error) {
+		ctx, cancel := context.WithTimeout(shared, askWithin)
+		defer cancel()
+		return a.learn(ctx, memory, subject, req)
+	})
+	select {
+	case got := <-answer:
+		if got.Err != nil {
+			return identity.Caller{}, got.Err
+		}
+		caller, _ := got.Val.(identity.Caller)
+		return caller, nil
+	case <-ctx.Done():
+		return identity.Caller{}, fault.Wrap(fault.Unavailable, ctx.Err(), "Keys cannot be checked now.")
+	}
+}
+
+func (a *Admission) learn(ctx context.Context, memory, subject string, req any) (identity.Caller, error) {
+	a.mu.RLock()
+	heard := a.heard
+	a.mu.RUnlock()
 	reply, err := bus.Call[contract.VerifyReply](ctx, a.nc, subject, req)
 	if err != nil {
 		return identity.Caller{}, err
@@ -102,13 +175,25 @@ func (a *Admission) ask(ctx context.Context, memory, subject string, req any) (i
 	if err != nil {
 		return identity.Caller{}, fmt.Errorf("verify a caller: %w", err)
 	}
-	caller := identity.Caller{KeyID: reply.KeyID, Owner: reply.Owner, Role: role, RawModeEnabled: reply.RawModeEnabled}
+	caller := identity.Caller{
+		KeyID: reply.KeyID, Owner: reply.Owner, Role: role, RawModeEnabled: reply.RawModeEnabled,
+		KeyHashPrefix: reply.KeyHashPrefix, RateLimitPerMinute: reply.RateLimitPerMinute,
+	}
+	until := a.now().Add(rememberFor)
+	if reply.ExpiresAt != nil && reply.ExpiresAt.Before(until) {
+		until = *reply.ExpiresAt
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.heard != heard {
+		// A key has changed meanwhile, perhaps this one: the answer is as good
+		// as any given a moment ago, but is not kept.
+		return caller, nil
+	}
 	if len(a.known) >= maxRemembered {
 		clear(a.known)
 	}
-	a.known[memory] = remembered{caller, a.now().Add(rememberFor)}
+	a.known[memory] = remembered{caller, until}
 	return caller, nil
 }
 
@@ -121,8 +206,12 @@ func RequireRole(caller identity.Caller, required identity.Role) error {
 }
 
 // Modes lists the modes a caller may use.
-func (a *Admission) Modes(caller identity.Caller) []identity.Mode {
-	return caller.Modes(a.opts.RawEnabled)
+func (a *Admission) Modes(ctx context.Context, caller identity.Caller) ([]identity.Mode, error) {
+	raw, err := a.Open(ctx, contract.FeatureRawMode, caller.Role)
+	if err != nil {
+		return nil, err
+	}
+	return caller.Modes(raw), nil
 }
 
 func (a *Admission) jobType(ctx context.Context, name string) (contract.JobType, error) {

@@ -46,7 +46,7 @@ func (a *Admission) Admit(ctx context.Context, caller identity.Caller, ask Ask) 
 	if err != nil {
 		return contract.Submission{}, err
 	}
-	if err := a.checkMode(caller, t, payload); err != nil {
+	if err := a.checkMode(ctx, caller, t, payload); err != nil {
 		return contract.Submission{}, err
 	}
 	if err := contract.CheckIdempotencyKey(ask.IdempotencyKey); err != nil {
@@ -90,7 +90,7 @@ func compact(p json.RawMessage) (json.RawMessage, error) {
 
 // checkMode refuses a payload whose mode the caller may not use. A payload
 // without a mode means PUBLIC.
-func (a *Admission) checkMode(caller identity.Caller, t contract.JobType, payload json.RawMessage) error {
+func (a *Admission) checkMode(ctx context.Context, caller identity.Caller, t contract.JobType, payload json.RawMessage) error {
 	if !t.ModeGated {
 		return nil
 	}
@@ -101,7 +101,13 @@ func (a *Admission) checkMode(caller identity.Caller, t contract.JobType, payloa
 	if mode != identity.ModePublic && mode != identity.ModeRaw {
 		return fault.Unprocessablef("Unknown mode '%s': want PUBLIC or RAW", mode)
 	}
-	if !caller.MayUse(mode, a.opts.RawEnabled) {
+	raw := false
+	if mode == identity.ModeRaw {
+		if raw, err = a.Open(ctx, contract.FeatureRawMode, caller.Role); err != nil {
+			return err
+		}
+	}
+	if !caller.MayUse(mode, raw) {
 		return fault.Forbiddenf("Mode '%s' is not allowed for this key", mode)
 	}
 	return nil

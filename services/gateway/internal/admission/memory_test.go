@@ -8,10 +8,12 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 
 	"nexus.internal/libs/contract"
 	"nexus.internal/libs/testkit"
+	"nexus.internal/libs/token"
 	"nexus.internal/services/gateway/internal/admission"
 )
 
@@ -29,9 +31,11 @@ func TestMemoryOfKeysIsBounded(t *testing.T) {
 	})
 	require.NoError(t, err)
 	at := time.Now()
-	a := admission.New(nc, admission.Options{}, func() time.Time { return at })
+	tokens, err := token.NewVerifier(token.Settings{Algorithm: token.HS256, Secret: token.DevSecret}, time.Now)
+	require.NoError(t, err)
+	a := admission.New(nc, tokens, admission.Options{}, zerolog.Nop(), func() time.Time { return at })
 	identify := func(key string) {
-		caller, err := a.Identify(t.Context(), key, admission.Request{})
+		caller, err := a.Identify(t.Context(), admission.Credential{Key: key})
 		require.NoError(t, err)
 		require.Equal(t, "ann", caller.Owner)
 	}

@@ -26,8 +26,10 @@ import (
 	wmjs "nexus.internal/libs/bus/watermill"
 	"nexus.internal/libs/contract"
 	"nexus.internal/libs/fault"
+	"nexus.internal/libs/identity"
 	"nexus.internal/libs/telemetry"
 	"nexus.internal/services/gateway/internal/admission"
+	"nexus.internal/services/gateway/internal/limit"
 )
 
 const (
@@ -47,10 +49,16 @@ type Submitter interface {
 	Submit(ctx context.Context, sub contract.Submission) (contract.SubmitVerdict, error)
 }
 
+// Limits counts the messages of callers.
+type Limits interface {
+	Take(ctx context.Context, caller identity.Caller) limit.Verdict
+}
+
 // Door is a run.Component.
 type Door struct {
 	js        jetstream.JetStream
 	admission *admission.Admission
+	limits    Limits
 	submitter Submitter
 	pub       *bus.Publisher
 	log       zerolog.Logger
@@ -59,8 +67,8 @@ type Door struct {
 }
 
 // New makes the door.
-func New(js jetstream.JetStream, admit *admission.Admission, submitter Submitter, pub *bus.Publisher, log zerolog.Logger, tracer trace.TracerProvider, now func() time.Time) *Door {
-	return &Door{js: js, admission: admit, submitter: submitter, pub: pub, log: log, tracer: tracer.Tracer("nexus.internal/services/gateway/door"), now: now}
+func New(js jetstream.JetStream, admit *admission.Admission, limits Limits, submitter Submitter, pub *bus.Publisher, log zerolog.Logger, tracer trace.TracerProvider, now func() time.Time) *Door {
+	return &Door{js: js, admission: admit, limits: limits, submitter: submitter, pub: pub, log: log, tracer: tracer.Tracer("nexus.internal/services/gateway/door"), now: now}
 }
 
 // Name implements run.Component.
@@ -140,6 +148,10 @@ func (d *Door) submit(ctx context.Context, from wmjs.Delivery, body []byte) erro
 	req, err := decode(body, jobType)
 	if err != nil {
 		return err
+	}
+	if v := d.limits.Take(ctx, caller); !v.Allowed {
+		// The message waits in the stream; nothing is lost.
+		return fault.New(fault.RateLimited, "rate_limited", "Too many messages with this key")
 	}
 	sub, err := d.admission.Admit(ctx, caller, admission.Ask{
 		JobType: jobType, Payload: req.Payload, ExecutionMode: contract.ModeAsync, IdempotencyKey: req.IdempotencyKey,

@@ -3,56 +3,138 @@ package httpapi
 import (
 	"context"
 	"encoding/json"
-	"net"
-	"strings"
+	"math"
+	"strconv"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/google/uuid"
 
-	"nexus.internal/libs/bus"
 	"nexus.internal/libs/contract"
 	"nexus.internal/libs/fault"
 	"nexus.internal/libs/identity"
 	"nexus.internal/libs/telemetry"
 	"nexus.internal/services/gateway/internal/admission"
+	"nexus.internal/services/gateway/internal/decision"
+	"nexus.internal/services/gateway/internal/limit"
 )
 
 // metaRole is the operation metadata that names the least role; operations
 // without it are open to everybody.
 const metaRole = "nexus.role"
 
-// authenticate lets in whoever the operation allows.
+type addressKey struct{}
+
+// addressOf is the client's address, for the audit trail.
+func addressOf(ctx context.Context) string {
+	a, _ := ctx.Value(addressKey{}).(string)
+	return a
+}
+
+// authenticate lets in whoever the operation allows: known, not too often, and
+// trusted enough, in this order.
 func (s *Server) authenticate(ctx huma.Context, next func(huma.Context)) {
 	required, protected := ctx.Operation().Metadata[metaRole].(identity.Role)
 	if !protected {
 		next(ctx)
 		return
 	}
-	req := admission.Request{Endpoint: ctx.Operation().Method + " " + ctx.Operation().Path, Address: host(ctx.RemoteAddr()), RequestID: requestIDOf(ctx.Context())}
-	caller, err := s.deps.Admission.Identify(ctx.Context(), presentedKey(ctx), req)
+	d := decision.Decision{
+		RequiredRole: string(required), Endpoint: ctx.Operation().Method + " " + ctx.Operation().Path, Address: s.clients.address(ctx),
+		RequestID: requestIDOf(ctx.Context()), TraceParent: telemetry.TraceParent(ctx.Context()),
+	}
+	credential := admission.CredentialOf(ctx.Header(headerAPIKey), ctx.Header("Authorization"))
+	caller, err := s.identify(ctx, credential, &d)
 	if err == nil {
-		if err = admission.RequireRole(caller, required); err != nil {
-			s.auditDenied(ctx.Context(), caller, required, req)
-		}
+		err = s.limited(ctx, caller)
+	}
+	if err == nil {
+		err = s.allowed(caller, required, &d)
+	}
+	if d.What != "" {
+		s.deps.Decisions.Note(d)
 	}
 	if err != nil {
 		s.refuse(ctx, err)
 		return
 	}
-	next(huma.WithContext(ctx, identity.WithCaller(ctx.Context(), caller)))
+	inside := context.WithValue(ctx.Context(), addressKey{}, d.Address)
+	next(huma.WithContext(ctx, identity.WithCaller(inside, caller)))
 }
 
-// presentedKey is the API key of a request. A bearer value is accepted as well:
-// many clients can send nothing else.
-func presentedKey(ctx huma.Context) string {
-	if key := ctx.Header(headerAPIKey); key != "" {
-		return key
+// identify answers who the caller is. Whoever guesses is slowed down by address:
+// a new guess is no new bucket. A key that was good a moment ago is let in even
+// from an address that others guess from.
+func (s *Server) identify(ctx huma.Context, credential admission.Credential, d *decision.Decision) (identity.Caller, error) {
+	caller, known := s.deps.Admission.Known(credential)
+	if credential == (admission.Credential{}) {
+		// Nothing was guessed.
+		d.What = contract.WhatAuthFailure
+		return caller, admission.ErrUnauthenticated()
 	}
-	scheme, value, ok := strings.Cut(ctx.Header("Authorization"), " ")
-	if ok && strings.EqualFold(scheme, "Bearer") {
-		return strings.TrimSpace(value)
+	if !known {
+		if wait, blocked := s.guesses.blocked(d.Address); blocked {
+			return caller, tooOften(wait, "Too many failed logins from this address; try again later")
+		}
+		var err error
+		if caller, err = s.deps.Admission.Identify(ctx.Context(), credential); err != nil {
+			return caller, s.notKnown(ctx.Context(), credential, d, err)
+		}
 	}
-	return ""
+	d.Actor, d.Role, d.KeyHashPrefix = caller.Owner, string(caller.Role), caller.KeyHashPrefix
+	return caller, nil
+}
+
+func (s *Server) notKnown(ctx context.Context, credential admission.Credential, d *decision.Decision, err error) error {
+	if fault.KindOf(err) != fault.Unauthenticated {
+		return err
+	}
+	d.What, d.KeyHashPrefix = contract.WhatAuthFailure, identity.HashPrefix(credential.KeyHash())
+	if wait, blocked := s.guesses.failed(ctx, d.Address); blocked {
+		return tooOften(wait, "Too many failed logins from this address; try again later")
+	}
+	return err
+}
+
+// allowed asks whether the role is high enough, and has the answer kept.
+func (s *Server) allowed(caller identity.Caller, required identity.Role, d *decision.Decision) error {
+	err := admission.RequireRole(caller, required)
+	d.What = contract.WhatAuthSuccess
+	if err != nil {
+		d.What = contract.WhatAuthDenied
+	}
+	return err
+}
+
+// limited counts a request of the caller and refuses one too many.
+func (s *Server) limited(ctx huma.Context, caller identity.Caller) error {
+	v := s.deps.Limits.Take(ctx.Context(), caller)
+	if v.Limit == 0 {
+		return nil
+	}
+	ctx.SetHeader("RateLimit-Limit", strconv.Itoa(v.Limit))
+	ctx.SetHeader("RateLimit-Remaining", strconv.Itoa(v.Remaining))
+	ctx.SetHeader("RateLimit-Reset", strconv.Itoa(seconds(v.Reset)))
+	if !v.Allowed {
+		return tooOften(v.Wait, "Too many requests with this key: the limit is "+strconv.Itoa(v.Limit)+" a minute")
+	}
+	return nil
+}
+
+// seconds rounds up: a client that waits this long has waited long enough.
+func seconds(d time.Duration) int { return int(math.Ceil(d.Seconds())) }
+
+// tooOftenError is a refusal that says how long to wait.
+type tooOftenError struct {
+	cause *fault.Error
+	wait  time.Duration
+}
+
+func (e *tooOftenError) Error() string { return e.cause.Error() }
+
+func (e *tooOftenError) Unwrap() error { return e.cause }
+
+func tooOften(wait time.Duration, detail string) error {
+	return &tooOftenError{fault.New(fault.RateLimited, "rate_limited", detail), wait}
 }
 
 // refuse writes an error before an operation has begun.
@@ -61,8 +143,8 @@ func (s *Server) refuse(ctx huma.Context, err error) {
 	if fault.KindOf(err) == fault.Internal {
 		s.log.Error().Err(err).Str(telemetry.FieldRequestID, p.RequestID).Msg("request failed")
 	}
-	if p.Status == 503 {
-		ctx.SetHeader("Retry-After", retryAfter)
+	if after := retryAfterOf(p.Status, err); after != "" {
+		ctx.SetHeader("Retry-After", after)
 	}
 	body, encErr := json.Marshal(p)
 	if encErr != nil {
@@ -76,31 +158,7 @@ func (s *Server) refuse(ctx huma.Context, err error) {
 	}
 }
 
-func host(address string) string {
-	h, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return address
-	}
-	return h
-}
-
-// auditDenied tells the audit trail of a caller whose role was too low.
-func (s *Server) auditDenied(ctx context.Context, caller identity.Caller, required identity.Role, req admission.Request) {
-	data, err := json.Marshal(contract.AuthDecision{
-		KeyHashPrefix: identity.HashPrefix(caller.KeyHash), Role: string(caller.Role), RequiredRole: string(required), Endpoint: req.Endpoint, Address: req.Address,
-	})
-	if err != nil {
-		s.log.Error().Err(err).Msg("could not encode an audit event")
-		return
-	}
-	message, err := bus.EventMessage(contract.AreaAuth, contract.WhatAuthDenied, string(caller.Role), contract.Event{
-		ID: uuid.NewString(), Type: contract.EventType(contract.AreaAuth, contract.WhatAuthDenied), Time: s.deps.Now().UTC(), Source: "nexus.gateway",
-		Actor: caller.Owner, RequestID: req.RequestID, TraceParent: telemetry.TraceParent(ctx), Data: data,
-	})
-	if err == nil {
-		err = s.deps.Publisher.Publish(ctx, message)
-	}
-	if err != nil {
-		s.log.Error().Err(err).Str(telemetry.FieldRequestID, req.RequestID).Msg("an auth event could not be published")
-	}
+// Limits counts requests of callers.
+type Limits interface {
+	Take(ctx context.Context, caller identity.Caller) limit.Verdict
 }

@@ -19,9 +19,13 @@ import (
 	"nexus.internal/libs/bus"
 	"nexus.internal/libs/contract"
 	"nexus.internal/libs/testkit"
+	"nexus.internal/libs/token"
 	"nexus.internal/services/gateway/internal/admission"
 	"nexus.internal/services/gateway/internal/await"
+	"nexus.internal/services/gateway/internal/decision"
 	"nexus.internal/services/gateway/internal/httpapi"
+	"nexus.internal/services/gateway/internal/limit"
+	"nexus.internal/services/gateway/internal/quota"
 )
 
 // broken is a submitter with a bug.
@@ -45,9 +49,13 @@ func TestPanicIsAnAnswer(t *testing.T) {
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	log := &lines{}
+	tokens, err := token.NewVerifier(token.Settings{Algorithm: token.HS256, Secret: token.DevSecret}, time.Now)
+	require.NoError(t, err)
+	buckets := limit.New(nc, "one", zerolog.Nop(), time.Now)
 	testkit.Start(t, services, httpapi.New(httpapi.Options{SyncWait: time.Second, MaxBody: 1 << 20, Version: "1"}, httpapi.Deps{
-		NC: nc, Listener: listener, Admission: admission.New(nc, admission.Options{AsyncEnabled: true}, time.Now), Submitter: broken{},
-		Watcher: await.New(nc, zerolog.Nop()), Publisher: bus.NewPublisher(testkit.JetStream(t, nc), "gateway", time.Now), Log: zerolog.New(log),
+		NC: nc, Listener: listener, Admission: admission.New(nc, tokens, admission.Options{AsyncEnabled: true}, zerolog.Nop(), time.Now), Submitter: broken{},
+		Watcher: await.New(nc, zerolog.Nop()), Decisions: decision.New(bus.NewPublisher(testkit.JetStream(t, nc), "gateway", time.Now), zerolog.Nop(), time.Now),
+		Limits: quota.New(buckets, nil), Buckets: buckets, Log: zerolog.New(log),
 		Tracer: noop.NewTracerProvider(), Now: time.Now,
 	}))
 	for range 2 {

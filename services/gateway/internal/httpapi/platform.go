@@ -70,9 +70,13 @@ func (s *Server) whoami(ctx context.Context, _ *none) (*body[whoamiBody], error)
 	if err != nil {
 		return nil, err
 	}
+	modes, err := s.deps.Admission.Modes(ctx, caller)
+	if err != nil {
+		return nil, err
+	}
 	return &body[whoamiBody]{Body: whoamiBody{
 		APIKeyID: caller.KeyID, Owner: caller.Owner, Role: caller.Role,
-		RawModeEnabled: caller.RawModeEnabled, AllowedModes: s.deps.Admission.Modes(caller),
+		RawModeEnabled: caller.RawModeEnabled, AllowedModes: modes,
 	}}, nil
 }
 

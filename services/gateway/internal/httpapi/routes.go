@@ -2,7 +2,9 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"net/http"
+	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -43,9 +45,9 @@ func register[In, Out any](s *Server, r route, handler func(context.Context, *In
 	}
 	if role := s.least(r.method, r.path); role != "" {
 		op.Metadata[metaRole] = role
-		op.Security = []map[string][]string{{"apiKey": {}}}
+		op.Security = []map[string][]string{{"apiKey": {}}, {"token": {}}}
 		op.Description = "Needs the role `" + string(role) + "` or above."
-		op.Errors = append(op.Errors, http.StatusUnauthorized, http.StatusForbidden, http.StatusServiceUnavailable)
+		op.Errors = append(op.Errors, http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests, http.StatusServiceUnavailable)
 	}
 	huma.Register(s.api, op, func(ctx context.Context, in *In) (*Out, error) {
 		out, err := handler(ctx, in)
@@ -63,10 +65,24 @@ func (s *Server) problem(ctx context.Context, err error) error {
 	if fault.KindOf(err) == fault.Internal {
 		s.log.Error().Err(err).Str(telemetry.FieldRequestID, p.RequestID).Str(telemetry.FieldTraceID, telemetry.TraceID(ctx)).Msg("request failed")
 	}
-	if p.Status == http.StatusServiceUnavailable {
-		return huma.ErrorWithHeaders(p, http.Header{"Retry-After": {retryAfter}})
+	if after := retryAfterOf(p.Status, err); after != "" {
+		return huma.ErrorWithHeaders(p, http.Header{"Retry-After": {after}})
 	}
 	return p
+}
+
+// retryAfterOf is how long a refused client should wait, in seconds; empty where
+// waiting does not help.
+func retryAfterOf(status int, err error) string {
+	var often *tooOftenError
+	switch {
+	case errors.As(err, &often):
+		return strconv.Itoa(max(1, seconds(often.wait)))
+	case status == http.StatusServiceUnavailable, status == http.StatusTooManyRequests:
+		return retryAfter
+	default:
+		return ""
+	}
 }
 
 type none struct{}
@@ -93,6 +109,9 @@ func callerOf(ctx context.Context) (identity.Caller, error) {
 // routes lists every operation of the API.
 func (s *Server) routes() {
 	s.platformRoutes()
+	s.keyRoutes()
+	s.tokenRoutes()
+	s.featureRoutes()
 	s.jobRoutes()
 	s.corpusRoutes()
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -18,10 +19,10 @@ import (
 	"github.com/rs/zerolog"
 	"go.opentelemetry.io/otel/trace"
 
-	"nexus.internal/libs/bus"
 	"nexus.internal/libs/contract"
 	"nexus.internal/services/gateway/internal/admission"
 	"nexus.internal/services/gateway/internal/await"
+	"nexus.internal/services/gateway/internal/decision"
 )
 
 // Options are the settings of the server.
@@ -30,17 +31,16 @@ type Options struct {
 	SyncWait time.Duration
 	// MaxBody is the largest request body, in bytes.
 	MaxBody int
+	// AuthFailures is how often an address may fail to log in, a minute.
+	AuthFailures int
+	// Proxies are those whose X-Forwarded-For is believed.
+	Proxies []netip.Prefix
 	Version string
 }
 
 // Submitter has jobs recorded.
 type Submitter interface {
 	Submit(ctx context.Context, sub contract.Submission) (contract.SubmitVerdict, error)
-}
-
-// Publisher publishes events.
-type Publisher interface {
-	Publish(ctx context.Context, messages ...bus.Message) error
 }
 
 // Deps are what the server needs.
@@ -50,7 +50,10 @@ type Deps struct {
 	Admission *admission.Admission
 	Submitter Submitter
 	Watcher   *await.Watcher
-	Publisher Publisher
+	// Decisions keeps who was let in and who was not.
+	Decisions *decision.Ledger
+	Limits    Limits
+	Buckets   Bucket
 	Log       zerolog.Logger
 	Tracer    trace.TracerProvider
 	Now       func() time.Time
@@ -65,6 +68,8 @@ type Server struct {
 	app      *fiber.App
 	api      huma.API
 	accepted *accepted
+	clients  clients
+	guesses  *guesses
 	draining atomic.Bool
 }
 
@@ -72,7 +77,7 @@ type Server struct {
 func New(opts Options, deps Deps) *Server {
 	s := &Server{
 		opts: opts, deps: deps, log: deps.Log, tracer: deps.Tracer.Tracer("nexus.internal/services/gateway/httpapi"),
-		accepted: newAccepted(deps.Now),
+		accepted: newAccepted(deps.Now), clients: clients{opts.Proxies}, guesses: newGuesses(deps.Buckets, opts.AuthFailures, deps.Now),
 	}
 	s.app = fiber.New(fiber.Config{
 		AppName:               "nexus",
@@ -110,6 +115,7 @@ func humaConfig(version string) huma.Config {
 	cfg.Transformers = append(cfg.Transformers, asProblem)
 	cfg.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"apiKey": {Type: "apiKey", In: "header", Name: headerAPIKey, Description: "An API key."},
+		"token":  {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "A token from /api/v1/auth/token, or an API key."},
 	}
 	return cfg
 }
