@@ -42,6 +42,7 @@ const usage = `nexus runs jobs and loses none.
   nexus SERVICE            run one service: auth, audit, jobs, corpus, plugins or gateway
   nexus nats               run the NATS server alone, for services run one by one
   nexus migrate up|down    create, or remove, the database schemas; up also creates the streams
+  nexus audit verify       hold the audit trail to its chain
   nexus docs --out DIR     write the generated pages of the documentation
   nexus version            print the version
 
@@ -65,6 +66,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return writeDocs(args)
 	case command == "migrate":
 		return migrate(ctx, args, stdout, stderr)
+	case command == "audit":
+		return auditCommand(ctx, args, stdout, stderr)
 	case command == "nats":
 		return serveNATS(ctx, stdout, stderr)
 	case command == "up":

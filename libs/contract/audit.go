@@ -7,12 +7,17 @@ import (
 
 // AuditQuery selects audit entries, newest first.
 type AuditQuery struct {
-	Action string     `json:"action,omitempty"`
-	Actor  string     `json:"actor,omitempty"`
-	After  *time.Time `json:"after,omitempty"`
-	Before *time.Time `json:"before,omitempty"`
-	Limit  int        `json:"limit"`
-	Offset int        `json:"offset"`
+	Action    string     `json:"action,omitempty"`
+	Actor     string     `json:"actor,omitempty"`
+	RequestID string     `json:"request_id,omitempty"`
+	After     *time.Time `json:"after,omitempty"`
+	Before    *time.Time `json:"before,omitempty"`
+	Limit     int        `json:"limit"`
+	Offset    int        `json:"offset"`
+	// OldestFirst turns the order round.
+	OldestFirst bool `json:"oldest_first,omitempty"`
+	// Cursor goes on where the page ended that gave it.
+	Cursor string `json:"cursor,omitempty"`
 }
 
 // AuditEntry is one kept event.
@@ -31,4 +36,6 @@ type AuditReply struct {
 	Entries []AuditEntry `json:"logs"`
 	Limit   int          `json:"limit"`
 	Offset  int          `json:"offset"`
+	// NextCursor leads to the next page; empty on the last.
+	NextCursor string `json:"next_cursor,omitempty"`
 }

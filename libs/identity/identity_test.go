@@ -127,7 +127,7 @@ func TestCallerTravelsInTheContext(t *testing.T) {
 	t.Parallel()
 	_, ok := identity.FromContext(t.Context())
 	require.False(t, ok, "nobody was verified")
-	want := identity.Caller{KeyID: "k1", Owner: "alice", Role: identity.Researcher, RawModeEnabled: true, KeyHash: identity.HashKey("secret")}
+	want := identity.Caller{KeyID: "k1", Owner: "alice", Role: identity.Researcher, RawModeEnabled: true, KeyHashPrefix: "abc"}
 	ctx := identity.WithCaller(t.Context(), want)
 	got, ok := identity.FromContext(context.WithoutCancel(ctx))
 	require.True(t, ok)

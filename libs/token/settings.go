@@ -1,8 +1,5 @@
-// Package token signs and checks access tokens (JSON Web Tokens, RFC 7519): the
-// auth service signs, the gateway checks without asking anybody.
-//
-// What the owner of a token may do now is not in the token; whoever checks one
-// asks for the state of its key.
+// Package token signs and checks the access tokens of the REST API. Auth
+// signs, gateways check; neither asks the other for each request.
 package token
 
 import (
@@ -11,72 +8,73 @@ import (
 	"time"
 )
 
-// Algorithms that tokens can be signed with.
+// The algorithms. HS256 needs the same secret in auth and in every gateway;
+// with EdDSA only auth holds the keys that sign.
 const (
 	HS256 = "HS256"
 	EdDSA = "EdDSA"
 )
 
-// DevSecret is the default secret, which anybody can read here.
-const DevSecret = "nexus-dev-jwt-secret-never-in-production"
+// DevSecret is the default secret. Anybody knows it, so CheckProduction
+// refuses it.
+const DevSecret = "nexus-development-secret-do-not-use-in-production"
 
-// minSecret is the shortest secret allowed, in bytes (RFC 7518, 3.2: as long as
-// the hash).
-const minSecret = 32
+// Limits of the settings.
+const (
+	minSecret   = 32 // bytes, the size of the HMAC's output (RFC 7518, 3.2)
+	maxExpiry   = 60 // minutes
+	maxLifetime = 168
+)
 
 // Settings are shared by the services that sign and check tokens.
 type Settings struct {
-	Algorithm       string `env:"JWT_ALGORITHM" envDefault:"HS256" doc:"HS256: tokens are signed with a secret that auth and gateway share. EdDSA: auth signs with a key file, and the public half is at /.well-known/jwks.json."`
-	Secret          string `env:"JWT_SECRET" envDefault:"nexus-dev-jwt-secret-never-in-production" doc:"The secret of HS256, at least 32 bytes."`
-	PreviousSecret  string `env:"JWT_PREVIOUS_SECRET" doc:"The secret before, while its tokens are still good: it checks and does not sign."`
-	KeyFile         string `env:"JWT_KEY_FILE" doc:"The Ed25519 private key of EdDSA, PEM (PKCS #8). Only auth needs it."`
-	PreviousKeyFile string `env:"JWT_PREVIOUS_KEY_FILE" doc:"The key before, while its tokens are still good: it checks and does not sign."`
-	ExpiryMinutes   int    `env:"JWT_EXPIRY_MINUTES" envDefault:"15" doc:"How long a token is good, in minutes."`
-	LifetimeHours   int    `env:"JWT_LIFETIME_HOURS" envDefault:"12" doc:"How long tokens can be renewed before the API key must be shown again, in hours."`
+	Algorithm       string `env:"JWT_ALGORITHM" envDefault:"HS256" doc:"How tokens are signed: HS256 (a secret that auth and the gateways share) or EdDSA (Ed25519 keys that only auth has)."`
+	Secret          string `env:"JWT_SECRET" envDefault:"nexus-development-secret-do-not-use-in-production" doc:"The secret of HS256, at least 32 bytes."`
+	PreviousSecret  string `env:"JWT_PREVIOUS_SECRET" doc:"The secret before the last rotation: still checked, never signs."`
+	KeyFile         string `env:"JWT_KEY_FILE" doc:"PEM file with the PKCS#8 Ed25519 private key of EdDSA. Only auth needs it."`
+	PreviousKeyFile string `env:"JWT_PREVIOUS_KEY_FILE" doc:"The key file before the last rotation: still checked, never signs."`
+	ExpiryMinutes   int    `env:"JWT_EXPIRY_MINUTES" envDefault:"15" doc:"How long a token is good, in minutes (1 to 60)."`
+	LifetimeHours   int    `env:"JWT_LIFETIME_HOURS" envDefault:"12" doc:"How long a token can be refreshed before the key must be shown again, in hours (1 to 168)."`
 }
 
-// Validate implements config.Validator.
+// Validate returns every problem, joined. No secret is shown in one. A missing
+// key file is no problem here: gateways need none.
 func (s Settings) Validate() error {
 	var errs []error
-	switch s.Algorithm {
-	case HS256:
-		errs = append(errs, s.validateSecrets())
-	case EdDSA:
-		if s.KeyFile != "" && s.KeyFile == s.PreviousKeyFile {
-			errs = append(errs, errors.New("NEXUS_JWT_PREVIOUS_KEY_FILE is the same as NEXUS_JWT_KEY_FILE"))
+	add := func(bad bool, format string, args ...any) {
+		if bad {
+			errs = append(errs, fmt.Errorf(format, args...))
 		}
-	default:
-		errs = append(errs, fmt.Errorf("NEXUS_JWT_ALGORITHM is %q: want %s or %s", s.Algorithm, HS256, EdDSA))
 	}
-	if s.ExpiryMinutes < 1 || s.ExpiryMinutes > 60 {
-		errs = append(errs, fmt.Errorf("NEXUS_JWT_EXPIRY_MINUTES is %d: want 1 to 60", s.ExpiryMinutes))
+	add(s.Algorithm != HS256 && s.Algorithm != EdDSA, "NEXUS_JWT_ALGORITHM is %q: want HS256 or EdDSA", s.Algorithm)
+	if s.Algorithm == HS256 {
+		add(len(s.Secret) < minSecret, "NEXUS_JWT_SECRET has %d bytes: want at least %d", len(s.Secret), minSecret)
+		add(s.PreviousSecret != "" && len(s.PreviousSecret) < minSecret,
+			"NEXUS_JWT_PREVIOUS_SECRET has %d bytes: want at least %d", len(s.PreviousSecret), minSecret)
+		add(s.PreviousSecret != "" && s.PreviousSecret == s.Secret, "NEXUS_JWT_PREVIOUS_SECRET is that of NEXUS_JWT_SECRET: want another, or none")
 	}
-	if s.LifetimeHours < 1 || s.LifetimeHours > 168 {
-		errs = append(errs, fmt.Errorf("NEXUS_JWT_LIFETIME_HOURS is %d: want 1 to 168", s.LifetimeHours))
+	if s.Algorithm == EdDSA {
+		add(s.PreviousKeyFile != "" && s.PreviousKeyFile == s.KeyFile, "NEXUS_JWT_PREVIOUS_KEY_FILE is that of NEXUS_JWT_KEY_FILE: want another, or none")
 	}
+	add(s.ExpiryMinutes < 1 || s.ExpiryMinutes > maxExpiry, "NEXUS_JWT_EXPIRY_MINUTES is %d: want 1 to %d", s.ExpiryMinutes, maxExpiry)
+	add(s.LifetimeHours < 1 || s.LifetimeHours > maxLifetime, "NEXUS_JWT_LIFETIME_HOURS is %d: want 1 to %d", s.LifetimeHours, maxLifetime)
 	return errors.Join(errs...)
 }
 
-func (s Settings) validateSecrets() error {
-	var errs []error
-	if len(s.Secret) < minSecret {
-		errs = append(errs, fmt.Errorf("NEXUS_JWT_SECRET has %d bytes: want at least %d", len(s.Secret), minSecret))
-	}
-	if n := len(s.PreviousSecret); n > 0 && n < minSecret {
-		errs = append(errs, fmt.Errorf("NEXUS_JWT_PREVIOUS_SECRET has %d bytes: want at least %d", n, minSecret))
-	}
-	if s.Secret == s.PreviousSecret {
-		errs = append(errs, errors.New("NEXUS_JWT_PREVIOUS_SECRET is the same as NEXUS_JWT_SECRET"))
-	}
-	return errors.Join(errs...)
-}
-
-// CheckProduction refuses what must not sign or check tokens in production.
+// CheckProduction refuses the secret that anybody can read in the source.
 func (s Settings) CheckProduction() error {
-	if s.Algorithm == HS256 && (s.Secret == DevSecret || s.PreviousSecret == DevSecret) {
-		return errors.New("NEXUS_JWT_SECRET is the development default, which anybody knows: set a secret of your own in prod, or NEXUS_JWT_ALGORITHM=EdDSA")
+	if s.Algorithm != HS256 {
+		return nil
 	}
-	return nil
+	const what = "%s is the development default, which anybody knows: set one of your own, such as that of `openssl rand -base64 48`"
+	var errs []error
+	if s.Secret == DevSecret {
+		errs = append(errs, fmt.Errorf(what, "NEXUS_JWT_SECRET"))
+	}
+	if s.PreviousSecret == DevSecret {
+		errs = append(errs, fmt.Errorf(what, "NEXUS_JWT_PREVIOUS_SECRET"))
+	}
+	return errors.Join(errs...)
 }
 
 func (s Settings) expiry() time.Duration   { return time.Duration(s.ExpiryMinutes) * time.Minute }

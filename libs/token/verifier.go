@@ -3,6 +3,7 @@ package token
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -12,124 +13,149 @@ import (
 	"nexus.internal/libs/identity"
 )
 
-// MaxSize is the longest token looked at, in bytes.
-const MaxSize = 4096
+// ErrInvalid is every error of Verify. What is wrong is for logs only: whoever
+// forges tokens learns nothing from the answer.
+var ErrInvalid = errors.New("the token is not valid")
 
-// leeway is how far the clocks of two machines may differ when a token has only
-// just been signed.
+// ErrUnknownKey is ErrInvalid for a token that names a key that is not in the
+// set, as after a rotation: the set may be fetched anew.
+var ErrUnknownKey = fmt.Errorf("%w: its key is not known", ErrInvalid)
+
+// leeway is for the clocks of auth and the gateway to differ. It helps a token
+// that is too young, never one that has expired.
 const leeway = 5 * time.Second
 
-var (
-	// ErrInvalid is the one answer to every token that is not good.
-	ErrInvalid = errors.New("the token is not good")
-	// ErrUnknownKey means, besides, that nobody here knows the key it claims to
-	// be signed with.
-	ErrUnknownKey = fmt.Errorf("%w: unknown key", ErrInvalid)
-)
+// maxKeys bounds a key set: two are in use at once, and a rotation may pass by.
+const maxKeys = 16
 
-// Verifier checks tokens. Its methods may be called at once.
+// Verifier checks tokens without asking anybody. It may be used concurrently.
 type Verifier struct {
 	algorithm string
-	now       func() time.Time
+	keys      atomic.Pointer[map[string]any]
 	parser    *jwt.Parser
-	// keys are those that check, by their id.
-	keys atomic.Pointer[map[string]any]
+	now       func() time.Time
 }
 
-// NewVerifier makes a verifier. With HS256 it knows the secrets of the settings;
-// with EdDSA it knows no key until SetKeys.
+// NewVerifier takes the keys of HS256 from the settings. With EdDSA it knows
+// none until SetKeys.
 func NewVerifier(s Settings, now func() time.Time) (*Verifier, error) {
-	if s.Algorithm != HS256 && s.Algorithm != EdDSA {
-		return nil, fmt.Errorf("NEXUS_JWT_ALGORITHM is %q: want %s or %s", s.Algorithm, HS256, EdDSA)
+	if err := s.Validate(); err != nil {
+		return nil, err
 	}
-	v := &Verifier{algorithm: s.Algorithm, now: now, parser: jwt.NewParser(
-		// The one algorithm of the settings: what the token names is no choice
-		// of its maker.
-		jwt.WithValidMethods([]string{s.Algorithm}), jwt.WithStrictDecoding(),
-		// check does it, with a leeway of its own for each claim.
-		jwt.WithoutClaimsValidation(),
-	)}
-	keys := map[string]any{}
 	if s.Algorithm == HS256 {
-		for _, secret := range []string{s.Secret, s.PreviousSecret} {
-			if secret != "" {
-				keys[secretID(secret)] = []byte(secret)
-			}
-		}
+		return newVerifier(HS256, secretKeys(s), now), nil
 	}
-	v.keys.Store(&keys)
-	return v, nil
+	return newVerifier(EdDSA, nil, now), nil
 }
 
-// SetKeys replaces the keys of EdDSA.
+func newVerifier(algorithm string, keys []key, now func() time.Time) *Verifier {
+	v := &Verifier{algorithm: algorithm, now: now}
+	v.replace(keys)
+	v.parser = jwt.NewParser(
+		jwt.WithValidMethods([]string{algorithm}),
+		jwt.WithStrictDecoding(),
+		// All claims are checked here, each by its own rule: the library has
+		// one leeway for all of them, and takes an absent nbf or iat.
+		jwt.WithoutClaimsValidation(),
+	)
+	return v
+}
+
+func (v *Verifier) replace(keys []key) {
+	byID := make(map[string]any, len(keys))
+	for _, k := range keys {
+		byID[k.id] = k.public
+	}
+	v.keys.Store(&byID)
+}
+
+// SetKeys replaces the keys of EdDSA. One bad key, two of a name or an empty
+// set is an error, and the keys stay as they were.
 func (v *Verifier) SetKeys(set contract.KeySetReply) error {
 	if v.algorithm != EdDSA {
-		return errors.New("tokens are signed with a secret; there are no public keys")
+		return fmt.Errorf("set the keys that check tokens: %s has none that can be published", v.algorithm)
 	}
-	keys := make(map[string]any, len(set.Keys))
+	if len(set.Keys) == 0 || len(set.Keys) > maxKeys {
+		return fmt.Errorf("set the keys that check tokens: there are %d, want 1 to %d", len(set.Keys), maxKeys)
+	}
+	keys := make([]key, 0, len(set.Keys))
+	seen := map[string]bool{}
 	for _, k := range set.Keys {
-		key, err := publicKey(k)
+		parsed, err := fromWebKey(k)
 		if err != nil {
-			return err
+			return fmt.Errorf("set the keys that check tokens: %w", err)
 		}
-		keys[k.KeyID] = key
+		if seen[parsed.id] {
+			return fmt.Errorf("set the keys that check tokens: key %q is there twice", parsed.id)
+		}
+		seen[parsed.id] = true
+		keys = append(keys, parsed)
 	}
-	v.keys.Store(&keys)
+	v.replace(keys)
 	return nil
 }
 
-// Verify checks a token and returns what it says. Every fault is ErrInvalid; the
-// cause inside is for the log.
-func (v *Verifier) Verify(signed string) (Claims, error) {
-	if len(signed) > MaxSize {
-		return Claims{}, fmt.Errorf("%w: it has %d bytes; the limit is %d", ErrInvalid, len(signed), MaxSize)
+// Verify checks a token and returns what it says. Every error is ErrInvalid;
+// it is ErrUnknownKey too where the key is not in the set.
+func (v *Verifier) Verify(token string) (Claims, error) {
+	if len(token) > MaxSize {
+		return Claims{}, fmt.Errorf("%w: it has %d bytes, want at most %d", ErrInvalid, len(token), MaxSize)
 	}
-	var c claims
-	if _, err := v.parser.ParseWithClaims(signed, &c, v.keyOf); err != nil {
+	// base64 skips line breaks: a signature would be good in many spellings.
+	if strings.ContainsAny(token, "\r\n") {
+		return Claims{}, fmt.Errorf("%w: it has line breaks", ErrInvalid)
+	}
+	var p payload
+	if _, err := v.parser.ParseWithClaims(token, &p, v.key); err != nil {
 		if errors.Is(err, ErrUnknownKey) {
 			return Claims{}, ErrUnknownKey
 		}
 		return Claims{}, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	if err := v.check(c); err != nil {
+	if err := p.check(v.now()); err != nil {
 		return Claims{}, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	return Claims{
-		KeyID: c.Subject, Owner: c.Owner, Role: c.Role, Modes: c.Modes, ID: c.ID,
-		AuthTime: c.AuthTime.Time, IssuedAt: c.IssuedAt.Time, ExpiresAt: c.ExpiresAt.Time,
+		KeyID: p.Subject, Owner: p.Owner, Role: p.Role, Modes: p.Modes, ID: p.ID,
+		AuthTime: p.AuthTime.UTC(), IssuedAt: p.IssuedAt.UTC(), ExpiresAt: p.ExpiresAt.UTC(),
 	}, nil
 }
 
-// keyOf finds the key a token names, in memory and nowhere else.
-func (v *Verifier) keyOf(t *jwt.Token) (any, error) {
+// key looks the kid up in memory, and does nothing else with it.
+func (v *Verifier) key(t *jwt.Token) (any, error) {
+	if _, critical := t.Header["crit"]; critical {
+		return nil, errors.New("it has extensions that are not understood")
+	}
 	id, ok := t.Header["kid"].(string)
-	if !ok {
-		return nil, ErrUnknownKey
+	if !ok || id == "" {
+		return nil, errors.New("it names no key")
 	}
-	key, ok := (*v.keys.Load())[id]
-	if !ok {
-		return nil, ErrUnknownKey
+	if k, ok := (*v.keys.Load())[id]; ok {
+		return k, nil
 	}
-	return key, nil
+	return nil, ErrUnknownKey
 }
 
-// check holds the claims to the clock. There is no leeway at the end of a token.
-func (v *Verifier) check(c claims) error {
-	now := v.now()
+func (p payload) check(now time.Time) error {
 	switch {
-	case c.ExpiresAt == nil || c.IssuedAt == nil || c.NotBefore == nil || c.AuthTime == nil || c.Subject == "" || c.ID == "":
-		return errors.New("a claim is missing")
-	case c.Issuer != issuer:
+	case p.Issuer != Issuer:
 		return errors.New("another issuer")
-	case len(c.Audience) != 1 || c.Audience[0] != audience:
+	case len(p.Audience) != 1 || p.Audience[0] != Audience:
 		return errors.New("another audience")
-	case !now.Before(c.ExpiresAt.Time):
-		return errors.New("it has expired")
-	case now.Add(leeway).Before(c.NotBefore.Time), now.Add(leeway).Before(c.IssuedAt.Time):
-		return errors.New("it is not good yet")
+	case p.Subject == "" || p.ID == "" || p.Owner == "":
+		return errors.New("sub, jti or owner is missing")
+	case p.ExpiresAt == nil || p.IssuedAt == nil || p.NotBefore == nil || p.AuthTime == nil:
+		return errors.New("exp, iat, nbf or auth_time is missing")
+	case !now.Before(p.ExpiresAt.Time):
+		return errors.New("expired")
+	case p.NotBefore.After(now.Add(leeway)) || p.IssuedAt.After(now.Add(leeway)):
+		return errors.New("not valid yet")
+	case p.AuthTime.After(p.IssuedAt.Time) || !p.ExpiresAt.After(p.IssuedAt.Time):
+		return errors.New("its times are out of order")
+	// Nothing like it is signed here, and numbers that overflow end here too.
+	case p.ExpiresAt.Sub(p.IssuedAt.Time) > maxExpiry*time.Minute || p.IssuedAt.Sub(p.AuthTime.Time) > maxLifetime*time.Hour:
+		return errors.New("it is good for too long")
 	}
-	if _, err := identity.ParseRole(c.Role); err != nil {
-		return errors.New("an unknown role")
-	}
-	return nil
+	_, err := identity.ParseRole(p.Role)
+	return err
 }

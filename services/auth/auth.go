@@ -149,15 +149,11 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	pub := bus.NewPublisher(deps.JS, "auth", deps.Now)
 	box := outbox.New(deps.DB, "auth", pub, deps.Log)
 	st := store.New(deps.DB, box, deps.Log)
-	sessions, err := session.New(st, signer, deps.Now)
-	if err != nil {
-		return nil, err
-	}
 	s := &Service{cfg: cfg, store: st}
 	verifier := keys.New(st, deps.Log, deps.Now)
 	rpc := bus.NewRPC(deps.NC, deps.Log, deps.Tracer, "auth")
 	rpc.Health(st.Ping)
-	answer(rpc, verifier, keyring.New(st, deps.Now), sessions, feature.New(st, deps.Now))
+	answer(rpc, verifier, keyring.New(st, deps.Now), session.New(st, signer, deps.Now), feature.New(st, deps.Now))
 	s.components = []run.Component{run.Func("bootstrap keys", s.seed), box, verifier, rpc}
 	if c := deps.Callout; c != nil {
 		s.components = append(s.components, callout.New(callout.Deps{

@@ -139,7 +139,7 @@ func subjects() map[string][]string {
 		"jobs":    {contract.RPCJobsTypes, contract.RPCJobsGet, contract.RPCJobsList, contract.RPCJobsCancel},
 		"corpus":  {contract.RPCCorpusDocuments, contract.RPCCorpusDocument, contract.RPCCorpusIngestJob},
 		"plugins": {contract.RPCPluginsRuns, contract.RPCPluginsRun},
-		"audit":   nil,
+		"audit":   {contract.RPCAuditLogs},
 	}
 }
 
@@ -182,6 +182,7 @@ func (w *world) defaults() {
 		contract.RPCCorpusIngestJob: always(contract.IngestJob{Status: contract.IngestCompleted}),
 		contract.RPCPluginsRuns:     always(contract.AnalysisRunsReply{Runs: []contract.AnalysisRunSummary{}}),
 		contract.RPCPluginsRun:      always(contract.AnalysisRun{}),
+		contract.RPCAuditLogs:       always(contract.AuditReply{Entries: []contract.AuditEntry{}}),
 	}
 }
 

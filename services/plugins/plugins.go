@@ -86,12 +86,17 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("plugins settings: %w", err)
 	}
-	registry, err := newRegistry(cfg, deps.Tracer)
+	registry, err := newRegistry(cfg, cfg.MLEnabled, deps.Tracer)
+	if err != nil {
+		return nil, err
+	}
+	plain, err := newRegistry(cfg, false, deps.Tracer)
 	if err != nil {
 		return nil, err
 	}
 	runs := store.New(deps.DB)
-	handler := analyze.NewHandler(document.NewReader(deps.NC, cfg.MaxTextBytes), registry, runs)
+	gate := analyze.NewGate(deps.NC, registry, plain, cfg.MLEnabled)
+	handler := analyze.NewHandler(document.NewReader(deps.NC, cfg.MaxTextBytes), gate, runs)
 	w, err := newWorker(cfg, deps, handler)
 	if err != nil {
 		return nil, err
@@ -101,11 +106,11 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	return &Service{rpc: rpc, worker: w}, nil
 }
 
-func newRegistry(cfg Config, tracer trace.TracerProvider) (*plugin.Registry, error) {
+func newRegistry(cfg Config, learning bool, tracer trace.TracerProvider) (*plugin.Registry, error) {
 	return plugin.NewRegistry(layer.NewAnalyzer(),
 		plugin.Limits{Timeout: cfg.CallTimeout, OutputBytes: cfg.OutputLimit, Abandoned: cfg.MaxAbandoned},
 		plugin.BuiltInProfiles(), tracer,
-		plugin.Deterministic{}, plugin.NewMLStub(cfg.MLEnabled),
+		plugin.Deterministic{}, plugin.NewMLStub(learning),
 	)
 }
 

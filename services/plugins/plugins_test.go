@@ -114,7 +114,11 @@ func TestAnalyzeJob(t *testing.T) {
 		plugins.Deps{NC: nc, JS: js, DB: db, Log: zerolog.Nop(), Tracer: noop.NewTracerProvider(), Worker: worker.Settings{Name: "tester", LeaseSeconds: 30, GraceSeconds: 5}},
 	)
 	require.NoError(t, err)
-	testkit.Start(t, append([]run.Component{j.component(nc)}, service.Components()...)...)
+	access := bus.NewRPC(nc, zerolog.Nop(), noop.NewTracerProvider(), "auth")
+	bus.Handle(access, contract.RPCAuthAllowed, func(_ context.Context, req contract.AllowedRequest) (contract.AllowedReply, error) {
+		return contract.AllowedReply{Allowed: req == contract.AllowedRequest{Feature: contract.FeatureMLPlugins, Owner: "dev-operator"}}, nil
+	})
+	testkit.Start(t, append([]run.Component{access, j.component(nc)}, service.Components()...)...)
 
 	subject, err := contract.RunSubject(contract.QueuePlugins, contract.PriorityNormal, contract.JobAnalyze, j.grant.JobID)
 	require.NoError(t, err)

@@ -61,7 +61,7 @@ func permissions(service string) embednats.Permissions {
 		work(contract.QueueCorpus)
 	case "plugins":
 		work(contract.QueuePlugins)
-		say("nexus.rpc.corpus.>")
+		say("nexus.rpc.corpus.>", contract.RPCAuthAllowed)
 	case "audit":
 		consume(contract.StreamEvents, contract.ConsumerAudit)
 		consume(contract.StreamDead, contract.ConsumerDead)

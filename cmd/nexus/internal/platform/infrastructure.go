@@ -50,14 +50,8 @@ func startServers(ctx context.Context, cfg Config, log zerolog.Logger, services 
 	if err := in.openKeys(services, embedded); err != nil || !embedded {
 		return in, err
 	}
-	if cfg.DatabaseURL == "" {
-		server, err := embedpg.Start(ctx, embedpg.Options{
-			BinDir: cfg.PGBin, DataDir: filepath.Join(cfg.DataDir, "postgres"), Durable: true, Log: log,
-		})
-		if err != nil {
-			return in, err
-		}
-		in.postgres, in.databaseURL = server, server.URL()
+	if err := in.startPostgres(ctx); err != nil {
+		return in, err
 	}
 	if cfg.NATSURL == "" {
 		return in, in.startNATS()
@@ -87,6 +81,21 @@ func (in *infrastructure) openKeys(services []string, embedded bool) error {
 	}
 	in.keys, err = embednats.LoadKeys(dir, callout, names...)
 	return err
+}
+
+// startPostgres starts the private server where no setting names another one.
+func (in *infrastructure) startPostgres(ctx context.Context) error {
+	if in.cfg.DatabaseURL != "" {
+		return nil
+	}
+	server, err := embedpg.Start(ctx, embedpg.Options{
+		BinDir: in.cfg.PGBin, DataDir: filepath.Join(in.cfg.DataDir, "postgres"), Durable: true, Log: in.log,
+	})
+	if err != nil {
+		return err
+	}
+	in.postgres, in.databaseURL = server, server.URL()
+	return nil
 }
 
 func (in *infrastructure) startNATS() error {

@@ -11,9 +11,12 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
 	"nexus.internal/libs/embed/embednats"
+	"nexus.internal/libs/pg"
 	"nexus.internal/libs/run"
 	"nexus.internal/libs/telemetry"
 	"nexus.internal/libs/worker"
+	"nexus.internal/migrations"
+	"nexus.internal/services/audit"
 )
 
 // Options say what a process runs.
@@ -152,6 +155,30 @@ func Remove(ctx context.Context, cfg Config, logTo io.Writer, schemas []string) 
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopServersWithin)
 	defer cancel()
 	return errors.Join(err, in.stop(last))
+}
+
+// VerifyAudit holds the audit trail to its chain. It needs the database alone:
+// the one of the settings, or the private one while nothing else runs it.
+func VerifyAudit(ctx context.Context, cfg Config, logTo io.Writer, r audit.Range) (v audit.Verified, err error) {
+	log, err := telemetry.NewLogger(logTo, cfg.LogLevel, "nexus")
+	if err != nil {
+		return v, err
+	}
+	in := &infrastructure{cfg: cfg, log: log, databaseURL: cfg.DatabaseURL}
+	defer func() {
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopServersWithin)
+		defer cancel()
+		err = errors.Join(err, in.stop(last))
+	}()
+	if err := in.startPostgres(ctx); err != nil {
+		return v, err
+	}
+	db, err := in.open(ctx, pg.Options{Role: migrations.Role("audit")})
+	if err != nil {
+		return v, err
+	}
+	defer db.Close()
+	return audit.Verify(ctx, db, r)
 }
 
 // RunNATS runs the NATS server of the platform alone, with the accounts, users

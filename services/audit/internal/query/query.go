@@ -2,12 +2,15 @@ package query
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"strings"
+	"time"
 
 	"nexus.internal/libs/contract"
 	"nexus.internal/libs/fault"
+	"nexus.internal/services/audit/internal/store"
 )
 
 const (
@@ -22,7 +25,7 @@ const (
 // Lister finds the newest entries of the trail; the details of an entry that
 // has more than maxDetails bytes of them are replaced.
 type Lister interface {
-	List(ctx context.Context, q contract.AuditQuery, maxDetails int) ([]contract.AuditEntry, error)
+	List(ctx context.Context, q contract.AuditQuery, behind *store.Place, maxDetails int) ([]contract.AuditEntry, error)
 }
 
 // Logs answers contract.RPCAuditLogs.
@@ -45,7 +48,11 @@ func (l *Logs) List(ctx context.Context, q contract.AuditQuery) (contract.AuditR
 	if err := check(q); err != nil {
 		return contract.AuditReply{}, err
 	}
-	entries, err := l.store.List(ctx, q, maxDetails)
+	behind, err := placeOf(q.Cursor)
+	if err != nil {
+		return contract.AuditReply{}, err
+	}
+	entries, err := l.store.List(ctx, q, behind, maxDetails)
 	if err != nil {
 		return contract.AuditReply{}, err
 	}
@@ -57,17 +64,42 @@ func (l *Logs) List(ctx context.Context, q contract.AuditQuery) (contract.AuditR
 	if n < len(entries) {
 		reply.Limit = n
 	}
+	if n == reply.Limit {
+		reply.NextCursor = cursorOf(entries[n-1])
+	}
 	return reply, nil
+}
+
+// cursorOf names the place behind an entry. Clients pass it back as it is.
+func cursorOf(e contract.AuditEntry) string {
+	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d.%d", e.OccurredAt.UnixMicro(), e.ID))
+}
+
+func placeOf(cursor string) (*store.Place, error) {
+	if cursor == "" {
+		return nil, nil //nolint:nilnil // the beginning is no place
+	}
+	var at, id int64
+	text, err := base64.RawURLEncoding.DecodeString(cursor)
+	if err == nil {
+		_, err = fmt.Sscanf(string(text), "%d.%d", &at, &id)
+	}
+	if err != nil || string(text) != fmt.Sprintf("%d.%d", at, id) {
+		return nil, fault.Unprocessablef("cursor is not one that a page of this list has given")
+	}
+	return &store.Place{OccurredAt: time.UnixMicro(at).UTC(), ID: id}, nil
 }
 
 func check(q contract.AuditQuery) error {
 	switch {
 	case q.Limit < 1 || q.Limit > maxLimit:
 		return fault.Unprocessablef("limit is %d: want 1 to %d", q.Limit, maxLimit)
+	case q.Cursor != "" && q.Offset != 0:
+		return fault.Unprocessablef("cursor and offset cannot be used together")
 	case q.Offset < 0:
 		return fault.Unprocessablef("offset is %d: want 0 or more", q.Offset)
-	case strings.ContainsRune(q.Action, 0) || strings.ContainsRune(q.Actor, 0):
-		return fault.Unprocessablef("action and actor cannot hold NUL characters")
+	case strings.ContainsRune(q.Action+q.Actor+q.RequestID, 0):
+		return fault.Unprocessablef("action, actor and request_id cannot hold NUL characters")
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"nexus.internal/libs/contract"
 	"nexus.internal/libs/fault"
 	"nexus.internal/services/audit/internal/query"
+	"nexus.internal/services/audit/internal/store"
 )
 
 const megabyte = 1 << 20
@@ -21,7 +22,7 @@ func maxMessage() int64 { return megabyte }
 // lister answers every query in the same way.
 type lister func(q contract.AuditQuery, maxDetails int) ([]contract.AuditEntry, error)
 
-func (l lister) List(_ context.Context, q contract.AuditQuery, maxDetails int) ([]contract.AuditEntry, error) {
+func (l lister) List(_ context.Context, q contract.AuditQuery, _ *store.Place, maxDetails int) ([]contract.AuditEntry, error) {
 	return l(q, maxDetails)
 }
 
@@ -43,6 +44,11 @@ func TestListRefusesBadQueries(t *testing.T) {
 		"a negative offset":   {Offset: -1},
 		"a NUL in the action": {Action: "a\x00"},
 		"a NUL in the actor":  {Actor: "\x00"},
+		"a NUL in the id":     {RequestID: "\x00"},
+		"cursor and offset":   {Cursor: "MS4x", Offset: 1},
+		"no cursor of ours":   {Cursor: "nonsense"},
+		"half a cursor":       {Cursor: "MS4"},
+		"cursor with a tail":  {Cursor: "MS4xIA"},
 	} {
 		_, err := query.New(lister(full), maxMessage).List(t.Context(), q)
 		require.Equal(t, fault.Unprocessable, fault.KindOf(err), name)

@@ -3,26 +3,78 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/uptrace/bun"
 
 	"nexus.internal/libs/contract"
+	"nexus.internal/libs/pg"
 	"nexus.internal/services/audit/internal/trail"
 )
 
 // One statement for any number of entries: its text never changes, so the
 // server plans it once, and a commit costs the same for one row as for many.
-const appendSQL = `INSERT INTO audit.audit_logs (event_id, action, actor, source, request_id, trace_id, occurred_at, details)
-SELECT event_id, action, actor, source, request_id, trace_id, occurred_at, details::json
+const appendSQL = `INSERT INTO audit.audit_logs (event_id, action, actor, source, request_id, trace_id, occurred_at, details, segment, position)
+SELECT event_id, action, actor, source, request_id, trace_id, occurred_at, details::json, $9, position
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::timestamptz[], $8::text[])
-	AS e (event_id, action, actor, source, request_id, trace_id, occurred_at, details)
-ON CONFLICT (event_id) DO NOTHING`
+	WITH ORDINALITY AS e (event_id, action, actor, source, request_id, trace_id, occurred_at, details, position)
+ON CONFLICT (event_id) DO NOTHING
+RETURNING position`
 
-// Append adds entries, all or none; those whose event is in the trail already
-// stay as they are. The error wraps trail.ErrRefused when an entry can never
-// be added.
+// chainLock is the advisory lock under which one transaction at a time adds a
+// segment. It is held until the commit, so nobody sees a number twice.
+const chainLock = 0x6e78617564697400 // "nxaudit"
+
+const headSQL = `SELECT number, hash, transaction_timestamp() FROM audit.segments ORDER BY number DESC LIMIT 1`
+
+const addSegmentSQL = `INSERT INTO audit.segments (number, recorded_at, entries, previous, hash) VALUES ($1, $2, $3, $4, $5)`
+
+// Append adds entries as one segment, all or none; those whose event is in the
+// trail already stay as they are. The error wraps trail.ErrRefused when an entry
+// can never be added.
 func (s *Store) Append(ctx context.Context, entries []trail.Entry) error {
+	err := pg.InPgxTx(ctx, s.db, func(tx pgx.Tx) error {
+		head, err := next(ctx, tx)
+		if err != nil {
+			return err
+		}
+		added, err := insert(ctx, tx, entries, head.Number)
+		if err != nil || len(added) == 0 {
+			return err
+		}
+		for _, position := range added {
+			head.Add(position, entries[position-1])
+		}
+		hash := head.Hash()
+		_, err = tx.Exec(ctx, addSegmentSQL, head.Number, head.Recorded, head.Entries(), head.Previous[:], hash[:])
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("append %d audit entries: %w", len(entries), classify(err))
+	}
+	return nil
+}
+
+// next begins the segment that follows the newest one.
+func next(ctx context.Context, tx pgx.Tx) (*trail.Segment, error) {
+	if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(chainLock)); err != nil {
+		return nil, err
+	}
+	var (
+		number   int64
+		hash     []byte
+		recorded time.Time
+	)
+	if err := tx.QueryRow(ctx, headSQL).Scan(&number, &hash, &recorded); err != nil {
+		return nil, fmt.Errorf("find the newest segment: %w", err)
+	}
+	return trail.NewSegment(number+1, recorded, trail.Hash(hash)), nil
+}
+
+// insert adds those entries that are new and returns their positions in order.
+func insert(ctx context.Context, tx pgx.Tx, entries []trail.Entry, segment int64) ([]int, error) {
 	n := len(entries)
 	ids, actions, actors := make([]string, n), make([]string, n), make([]string, n)
 	sources, requests, details := make([]string, n), make([]string, n), make([]string, n)
@@ -32,21 +84,38 @@ func (s *Store) Append(ctx context.Context, entries []trail.Entry) error {
 		sources[i], requests[i], details[i] = e.Source, e.RequestID, string(e.Details)
 		traces[i], times[i] = e.TraceID, e.OccurredAt
 	}
-	if _, err := s.db.Pool.Exec(ctx, appendSQL, ids, actions, actors, sources, requests, traces, times, details); err != nil {
-		return fmt.Errorf("append %d audit entries: %w", n, classify(err))
+	rows, err := tx.Query(ctx, appendSQL, ids, actions, actors, sources, requests, traces, times, details, segment)
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	added, err := pgx.CollectRows(rows, pgx.RowTo[int])
+	slices.Sort(added)
+	return added, err
 }
 
-// List finds the newest entries. After is inclusive, Before is not. Details of
-// more than maxDetails bytes are replaced by their size.
-func (s *Store) List(ctx context.Context, q contract.AuditQuery, maxDetails int) ([]contract.AuditEntry, error) {
+// Place is where a page of entries ended.
+type Place struct {
+	OccurredAt time.Time
+	ID         int64
+}
+
+// List finds entries, newest first unless the query says otherwise, behind a
+// place where one is given. After is inclusive, Before is not. Details of more
+// than maxDetails bytes are replaced by their size.
+func (s *Store) List(ctx context.Context, q contract.AuditQuery, behind *Place, maxDetails int) ([]contract.AuditEntry, error) {
 	var rows []logRow
+	order, beyond := "l.occurred_at DESC, l.id DESC", "(l.occurred_at, l.id) < (?, ?)"
+	if q.OldestFirst {
+		order, beyond = "l.occurred_at, l.id", "(l.occurred_at, l.id) > (?, ?)"
+	}
 	sel := s.db.Bun.NewSelect().Model(&rows).
 		Column("id", "event_id", "action", "actor", "request_id", "occurred_at").
 		ColumnExpr(`CASE WHEN octet_length(l.details::text) <= ? THEN l.details
 			ELSE json_build_object('omitted_bytes', octet_length(l.details::text)) END AS details`, maxDetails).
-		OrderExpr("l.occurred_at DESC, l.id DESC").Limit(int64(q.Limit)).Offset(int64(q.Offset))
+		OrderExpr(order).Limit(int64(q.Limit)).Offset(int64(q.Offset))
+	if behind != nil {
+		sel = sel.Where(beyond, behind.OccurredAt, behind.ID)
+	}
 	if err := filter(sel, q).Scan(ctx); err != nil {
 		return nil, fmt.Errorf("list audit entries: %w", err)
 	}
@@ -66,6 +135,9 @@ func filter(sel *bun.SelectQuery, q contract.AuditQuery) *bun.SelectQuery {
 	}
 	if q.Actor != "" {
 		sel = sel.Where("l.actor = ?", q.Actor)
+	}
+	if q.RequestID != "" {
+		sel = sel.Where("l.request_id = ?", q.RequestID)
 	}
 	if q.After != nil {
 		sel = sel.Where("l.occurred_at >= ?", *q.After)

@@ -42,7 +42,7 @@ func ids(t *testing.T, st *store.Store, q contract.AuditQuery) []string {
 	if q.Limit == 0 {
 		q.Limit = 1000
 	}
-	entries, err := st.List(t.Context(), q, manyDetails)
+	entries, err := st.List(t.Context(), q, nil, manyDetails)
 	require.NoError(t, err)
 	out := []string{}
 	for _, e := range entries {
@@ -67,7 +67,7 @@ func TestAppendKeepsEverything(t *testing.T) {
 		entry("1", func(e *trail.Entry) { e.Details, e.TraceID = json.RawMessage(details), make([]byte, 16) }),
 		entry("2", func(e *trail.Entry) { e.Actor, e.RequestID, e.OccurredAt = "", "", noon.Add(-time.Hour) }),
 	}))
-	entries, err := st.List(t.Context(), contract.AuditQuery{Limit: 10}, manyDetails)
+	entries, err := st.List(t.Context(), contract.AuditQuery{Limit: 10}, nil, manyDetails)
 	require.NoError(t, err)
 	require.Len(t, entries, 2)
 	require.NotEqual(t, entries[0].ID, entries[1].ID)
@@ -121,7 +121,7 @@ func TestAppendRefusals(t *testing.T) {
 	err = st.Append(t.Context(), []trail.Entry{entry("good", nil)})
 	require.Error(t, err)
 	require.NotErrorIs(t, err, trail.ErrRefused, "what is wrong with the database is not the entry's fault")
-	_, err = st.List(t.Context(), contract.AuditQuery{Limit: 1}, manyDetails)
+	_, err = st.List(t.Context(), contract.AuditQuery{Limit: 1}, nil, manyDetails)
 	require.ErrorContains(t, err, "list audit entries")
 }
 
@@ -174,7 +174,7 @@ func TestListOmitsHugeDetails(t *testing.T) {
 	huge := json.RawMessage(`"` + strings.Repeat("x", 100) + `"`)
 	require.NoError(t, st.Append(t.Context(), []trail.Entry{entry("1", func(e *trail.Entry) { e.Details = huge })}))
 	for limit, want := range map[int]string{102: string(huge), 101: `{"omitted_bytes" : 102}`} {
-		entries, err := st.List(t.Context(), contract.AuditQuery{Limit: 1}, limit)
+		entries, err := st.List(t.Context(), contract.AuditQuery{Limit: 1}, nil, limit)
 		require.NoError(t, err)
 		require.JSONEq(t, want, string(entries[0].Details))
 	}

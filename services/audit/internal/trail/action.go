@@ -6,8 +6,8 @@ import (
 	"nexus.internal/libs/contract"
 )
 
-// Action is the name under which clients find events of a type: job_<what> and
-// auth_<what> in those two areas, <area>.<what> in any other. The recovery of
+// Action is the name under which clients find events of a type: <area>_<what>
+// for jobs, logins, keys and features, <area>.<what> in any other area. The recovery of
 // a lease has its bare name. A type of another shape is its own action.
 func Action(eventType string) string {
 	words := strings.Split(eventType, ".")
@@ -18,7 +18,7 @@ func Action(eventType string) string {
 	switch {
 	case area == contract.AreaJob && what == contract.WhatStaleLease:
 		return what
-	case area == contract.AreaJob, area == contract.AreaAuth:
+	case area == contract.AreaJob, area == contract.AreaAuth, area == contract.AreaKey, area == contract.AreaFeature:
 		return area + "_" + what
 	default:
 		return area + "." + what

@@ -32,12 +32,8 @@ type Sessions struct {
 }
 
 // New makes it.
-func New(st Store, signer *token.Signer, now func() time.Time) (*Sessions, error) {
-	check, err := signer.Verifier()
-	if err != nil {
-		return nil, err
-	}
-	return &Sessions{store: st, signer: signer, check: check, now: now}, nil
+func New(st Store, signer *token.Signer, now func() time.Time) *Sessions {
+	return &Sessions{store: st, signer: signer, check: signer.Verifier(), now: now}
 }
 
 // Issue makes a token for whoever has shown a key.

@@ -51,6 +51,9 @@ func Table() []Rule {
 		{get, "/api/v1/ingest/jobs/{id}", identity.Viewer},
 		{get, "/api/v1/analysis/runs", identity.Viewer},
 		{get, "/api/v1/analysis/runs/{id}", identity.Viewer},
+
+		{get, "/api/v1/audit/logs", identity.Admin},
+		{get, "/api/v1/audit/logs/export", identity.Admin},
 	}
 }
 

@@ -114,6 +114,7 @@ func (s *Server) routes() {
 	s.featureRoutes()
 	s.jobRoutes()
 	s.corpusRoutes()
+	s.auditRoutes()
 }
 
 type byID struct {

@@ -18,13 +18,13 @@ import (
 // Handler runs analyze jobs. It may be used from several goroutines.
 type Handler struct {
 	documents *document.Reader
-	plugins   *plugin.Registry
+	gate      *Gate
 	store     *store.Store
 }
 
 // NewHandler makes a handler.
-func NewHandler(documents *document.Reader, plugins *plugin.Registry, runs *store.Store) *Handler {
-	return &Handler{documents: documents, plugins: plugins, store: runs}
+func NewHandler(documents *document.Reader, gate *Gate, runs *store.Store) *Handler {
+	return &Handler{documents: documents, gate: gate, store: runs}
 }
 
 // Handle implements [worker.Handler]. A job that has left a run behind, in an
@@ -60,14 +60,18 @@ func (h *Handler) analyze(ctx context.Context, job worker.Job, id uuid.UUID, req
 	if err != nil {
 		return contract.AnalysisRun{}, err
 	}
-	layers, err := h.plugins.Run(ctx, req.profile, req.layers, layer.Read(doc.Text, string(doc.Modality)))
+	plugins, err := h.gate.For(ctx, req.profile, job.CreatedBy)
+	if err != nil {
+		return contract.AnalysisRun{}, err
+	}
+	layers, err := plugins.Run(ctx, req.profile, req.layers, layer.Read(doc.Text, string(doc.Modality)))
 	if err != nil {
 		return contract.AnalysisRun{}, fmt.Errorf("analyse document %s: %w", doc.ID, err)
 	}
 	run := contract.AnalysisRun{
 		AnalysisRunSummary: contract.AnalysisRunSummary{
 			AnalysisRunID: id.String(), JobID: job.ID, DocumentID: &doc.ID, Mode: string(req.mode),
-			PluginProfile: h.plugins.Profile(req.profile), Modality: doc.Modality, SourceChecksum: doc.Checksum,
+			PluginProfile: plugins.Profile(req.profile), Modality: doc.Modality, SourceChecksum: doc.Checksum,
 			CreatedBy: job.CreatedBy,
 		},
 		HypergraphIDs: doc.HypergraphIDs,

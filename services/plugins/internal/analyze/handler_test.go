@@ -10,9 +10,11 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go"
+	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/otel/trace/noop"
 
+	"nexus.internal/libs/bus"
 	"nexus.internal/libs/contract"
 	"nexus.internal/libs/testkit"
 	"nexus.internal/libs/worker"
@@ -45,10 +47,39 @@ func start(t *testing.T, stub plugin.Plugin) setup {
 		plugin.Limits{Timeout: time.Minute, OutputBytes: 256 << 10, Abandoned: 1},
 		plugin.BuiltInProfiles(), noop.NewTracerProvider(), plugin.Deterministic{}, stub)
 	require.NoError(t, err)
+	plain, err := plugin.NewRegistry(layer.NewAnalyzer(),
+		plugin.Limits{Timeout: time.Minute, OutputBytes: 256 << 10, Abandoned: 1},
+		plugin.BuiltInProfiles(), noop.NewTracerProvider(), plugin.Deterministic{}, plugin.NewMLStub(false))
+	require.NoError(t, err)
+	answerAllowed(t, nc)
 	runs := store.New(testkit.Postgres(t))
 	return setup{
 		nc: nc, corpus: fakecorpus.Start(t, nc, 16), runs: runs,
-		handler: analyze.NewHandler(document.NewReader(nc, 1<<20), registry, runs),
+		handler: analyze.NewHandler(document.NewReader(nc, 1<<20), analyze.NewGate(nc, registry, plain, true), runs),
+	}
+}
+
+// answerAllowed plays the auth service: everybody but "somebody-else" may use
+// the plugins that learn.
+func answerAllowed(t *testing.T, nc *nats.Conn) {
+	t.Helper()
+	rpc := bus.NewRPC(nc, zerolog.Nop(), noop.NewTracerProvider(), "auth")
+	bus.Handle(rpc, contract.RPCAuthAllowed, func(_ context.Context, req contract.AllowedRequest) (contract.AllowedReply, error) {
+		return contract.AllowedReply{Allowed: req.Feature == contract.FeatureMLPlugins && req.Owner != "somebody-else"}, nil
+	})
+	testkit.Start(t, rpc)
+}
+
+// Who may not use the plugins that learn has them passed over, and is told so.
+func TestPluginsThatLearnNeedTheFeature(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil)
+	for owner, want := range map[string]string{"dev-operator": "ml_stub", "somebody-else": "deterministic"} {
+		j := job(fmt.Sprintf(`{"document_id":%q,"layers":["token"],"plugin_profile":"ml_first"}`, s.document(sample)))
+		j.CreatedBy = owner
+		value, _ := s.handled(t, j)
+		require.Equal(t, want, value.PluginProvenance["token"].Provider)
+		require.Equal(t, want == "ml_stub", value.PluginProvenance["token"].FallbackReason == nil)
 	}
 }
 
