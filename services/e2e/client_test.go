@@ -82,3 +82,27 @@ func (c client) finished(id string) map[string]any {
 	}, patience, 20*time.Millisecond, "job %s did not end", id)
 	return job
 }
+
+// text makes a request and returns the answer as it is.
+func (c client) text(method, path, body string, header map[string]string) (status int, answer string) {
+	c.t.Helper()
+	var in io.Reader
+	if body != "" && method != http.MethodGet {
+		in = bytes.NewReader([]byte(body))
+	}
+	req, err := http.NewRequestWithContext(c.t.Context(), method, c.base+path, in)
+	require.NoError(c.t, err)
+	req.Header.Set("Content-Type", "application/json")
+	if c.key != "" {
+		req.Header.Set("X-Nexus-API-Key", c.key)
+	}
+	for name, value := range header {
+		req.Header.Set(name, value)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	require.NoError(c.t, err)
+	defer func() { require.NoError(c.t, resp.Body.Close()) }()
+	data, err := io.ReadAll(resp.Body)
+	require.NoError(c.t, err)
+	return resp.StatusCode, string(data)
+}

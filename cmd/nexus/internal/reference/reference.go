@@ -33,6 +33,7 @@ func Write(dir string) error {
 		"configuration.md": []byte(configuration(settings)),
 		"state-machine.md": []byte(stateMachine()),
 		"wire.md":          []byte(wire()),
+		"routes.md":        []byte(routes()),
 		"openapi.json":     api,
 	}
 	for name, content := range pages {
@@ -72,6 +73,27 @@ func openAPI() ([]byte, error) {
 	return out.Bytes(), nil
 }
 
+func routes() string {
+	var b strings.Builder
+	b.WriteString(made + `# Who may call what
+
+The least role of each route. Roles, lowest first: ` + "`viewer`, `operator`, `researcher`, `admin`" + `; each may do all that the
+ones before it may. The table is in ` + "`services/gateway/internal/access`" + `; a route that it does not know is for admins only,
+and fails the tests.
+
+| method | path | least role |
+|---|---|---|
+`)
+	for _, r := range gateway.Access() {
+		least := string(r.Least)
+		if least == "" {
+			least = "none"
+		}
+		fmt.Fprintf(&b, "| %s | `%s` | %s |\n", r.Method, r.Path, least)
+	}
+	return b.String()
+}
+
 func wire() string {
 	var b strings.Builder
 	b.WriteString(made + "# On the wire\n\nAll names live in `libs/contract`.\n\n## Streams\n\n| stream | subjects | kept |\n|---|---|---|\n")
@@ -91,5 +113,9 @@ func wire() string {
 	for _, what := range []string{contract.WhatAuthSuccess, contract.WhatAuthFailure, contract.WhatAuthDenied} {
 		fmt.Fprintf(&b, "| `nexus.events.auth.%s.<role>` | `%s` |\n", what, contract.EventType(contract.AreaAuth, what))
 	}
+	for _, what := range []string{contract.WhatCreated, contract.WhatUpdated, contract.WhatEnabled, contract.WhatDisabled, contract.WhatRotated} {
+		fmt.Fprintf(&b, "| `nexus.events.key.%s.<role>` | `%s` |\n", what, contract.EventType(contract.AreaKey, what))
+	}
+	fmt.Fprintf(&b, "| `nexus.events.feature.%s.<feature>` | `%s` |\n", contract.WhatUpdated, contract.EventType(contract.AreaFeature, contract.WhatUpdated))
 	return b.String()
 }

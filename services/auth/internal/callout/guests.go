@@ -20,6 +20,9 @@ type guest struct {
 	until time.Time
 }
 
+// kickWithin is how long a server may take to end a connection.
+const kickWithin = 2 * time.Second
+
 // guests remembers which connections this process has let in for which key, so
 // that they end with it. A connection let in before a restart is unknown here
 // and ends when its user expires.
@@ -68,7 +71,8 @@ func (g *guests) heard(m *nats.Msg) {
 		delete(g.byKey, change.KeyID)
 		g.mu.Unlock()
 		for _, c := range gone {
-			if err := g.system.Publish(contract.KickSubject(c.server), fmt.Appendf(nil, `{"cid":%d}`, c.client)); err != nil {
+			// The server kicks nobody for a message that asks for no answer.
+			if _, err := g.system.Request(contract.KickSubject(c.server), fmt.Appendf(nil, `{"cid":%d}`, c.client), kickWithin); err != nil {
 				g.log.Warn().Err(err).Msg("could not end a connection whose key has changed; it ends when its login expires")
 			}
 		}

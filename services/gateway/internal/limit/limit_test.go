@@ -236,7 +236,7 @@ func TestFrozenKeeper(t *testing.T) {
 	asked := time.Now()
 	require.True(t, g.limiters[0].Allow(t.Context(), bucket, 6000).Allowed)
 	require.Greater(t, time.Since(asked), 40*time.Millisecond, "it was asked")
-	require.Less(t, time.Since(asked), 500*time.Millisecond)
+	require.Less(t, time.Since(asked), time.Second)
 	begun := time.Now()
 	require.Equal(t, 1000, spend(t, g.limiters[0], bucket, 6000, 1000))
 	require.Less(t, time.Since(begun), 200*time.Millisecond)
