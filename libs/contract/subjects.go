@@ -77,6 +77,11 @@ const (
 	RPCPluginsHealth = "nexus.rpc.plugins.health"
 
 	RPCAuditLogs = "nexus.rpc.audit.logs"
+
+	RPCDeadLetters       = "nexus.rpc.audit.dead_letters"
+	RPCDeadLetter        = "nexus.rpc.audit.dead_letter"
+	RPCDeadLetterReplay  = "nexus.rpc.audit.dead_letter_replay"
+	RPCDeadLetterDiscard = "nexus.rpc.audit.dead_letter_discard"
 )
 
 // SubjectPeers is where gateways tell each other that they are there.

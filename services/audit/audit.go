@@ -6,6 +6,7 @@ package audit
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -17,6 +18,7 @@ import (
 	"nexus.internal/libs/contract"
 	"nexus.internal/libs/pg"
 	"nexus.internal/libs/run"
+	"nexus.internal/services/audit/internal/deadletter"
 	"nexus.internal/services/audit/internal/query"
 	"nexus.internal/services/audit/internal/record"
 	"nexus.internal/services/audit/internal/store"
@@ -74,6 +76,11 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	rpc := bus.NewRPC(deps.NC, deps.Log, deps.Tracer, "audit")
 	rpc.Health(st.Ping)
 	bus.Handle(rpc, contract.RPCAuditLogs, query.New(st, deps.NC.MaxPayload).List)
+	letters := deadletter.New(st, bus.NewPublisher(deps.JS, "audit", time.Now), time.Now)
+	bus.Handle(rpc, contract.RPCDeadLetters, letters.List)
+	bus.Handle(rpc, contract.RPCDeadLetter, letters.Get)
+	bus.Handle(rpc, contract.RPCDeadLetterReplay, letters.Replay)
+	bus.Handle(rpc, contract.RPCDeadLetterDiscard, letters.Discard)
 	// The writer comes first and therefore stops last: the router's handlers
 	// wait for it.
 	return &Service{components: []run.Component{

@@ -43,7 +43,11 @@ func operations() []operation {
 }
 
 func (o operation) url() string {
-	return strings.NewReplacer("{id}", uuid.NewString(), "{name}", "on").Replace(o.path)
+	id := uuid.NewString()
+	if strings.HasPrefix(o.path, "/api/v1/dead-letters/") {
+		id = "7"
+	}
+	return strings.NewReplacer("{id}", id, "{name}", "on").Replace(o.path)
 }
 
 // good is the status of an answer to whoever may ask.

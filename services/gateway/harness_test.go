@@ -139,7 +139,9 @@ func subjects() map[string][]string {
 		"jobs":    {contract.RPCJobsTypes, contract.RPCJobsGet, contract.RPCJobsList, contract.RPCJobsCancel},
 		"corpus":  {contract.RPCCorpusDocuments, contract.RPCCorpusDocument, contract.RPCCorpusIngestJob},
 		"plugins": {contract.RPCPluginsRuns, contract.RPCPluginsRun},
-		"audit":   {contract.RPCAuditLogs},
+		"audit": {
+			contract.RPCAuditLogs, contract.RPCDeadLetters, contract.RPCDeadLetter, contract.RPCDeadLetterReplay, contract.RPCDeadLetterDiscard,
+		},
 	}
 }
 
@@ -174,15 +176,19 @@ func (w *world) defaults() {
 			{Name: contract.JobAnalyze, Queue: contract.QueuePlugins, MaxAttempts: 3, ModeGated: true},
 			{Name: contract.JobIngestBatch, Queue: contract.QueueCorpus, MaxAttempts: 4},
 		}}),
-		contract.RPCJobsGet:         always(contract.Job{JobSummary: contract.JobSummary{Status: contract.StatusRunning}}),
-		contract.RPCJobsList:        always(contract.ListJobsReply{Jobs: []contract.JobSummary{}}),
-		contract.RPCJobsCancel:      always(contract.Job{JobSummary: contract.JobSummary{Status: contract.StatusCancelled}}),
-		contract.RPCCorpusDocuments: always(contract.DocumentsReply{Documents: []contract.DocumentItem{}}),
-		contract.RPCCorpusDocument:  always(contract.Document{Title: "a title"}),
-		contract.RPCCorpusIngestJob: always(contract.IngestJob{Status: contract.IngestCompleted}),
-		contract.RPCPluginsRuns:     always(contract.AnalysisRunsReply{Runs: []contract.AnalysisRunSummary{}}),
-		contract.RPCPluginsRun:      always(contract.AnalysisRun{}),
-		contract.RPCAuditLogs:       always(contract.AuditReply{Entries: []contract.AuditEntry{}}),
+		contract.RPCJobsGet:           always(contract.Job{JobSummary: contract.JobSummary{Status: contract.StatusRunning}}),
+		contract.RPCJobsList:          always(contract.ListJobsReply{Jobs: []contract.JobSummary{}}),
+		contract.RPCJobsCancel:        always(contract.Job{JobSummary: contract.JobSummary{Status: contract.StatusCancelled}}),
+		contract.RPCCorpusDocuments:   always(contract.DocumentsReply{Documents: []contract.DocumentItem{}}),
+		contract.RPCCorpusDocument:    always(contract.Document{Title: "a title"}),
+		contract.RPCCorpusIngestJob:   always(contract.IngestJob{Status: contract.IngestCompleted}),
+		contract.RPCPluginsRuns:       always(contract.AnalysisRunsReply{Runs: []contract.AnalysisRunSummary{}}),
+		contract.RPCPluginsRun:        always(contract.AnalysisRun{}),
+		contract.RPCDeadLetters:       always(contract.DeadLettersReply{DeadLetters: []contract.DeadLetterSummary{}}),
+		contract.RPCDeadLetter:        always(contract.DeadLetter{}),
+		contract.RPCDeadLetterReplay:  always(contract.DeadLetter{}),
+		contract.RPCDeadLetterDiscard: always(contract.DeadLetter{}),
+		contract.RPCAuditLogs:         always(contract.AuditReply{Entries: []contract.AuditEntry{}}),
 	}
 }
 

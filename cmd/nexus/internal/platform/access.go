@@ -65,6 +65,8 @@ func permissions(service string) embednats.Permissions {
 	case "audit":
 		consume(contract.StreamEvents, contract.ConsumerAudit)
 		consume(contract.StreamDead, contract.ConsumerDead)
+		// Where dead letters come from is where they are replayed to.
+		say(contract.PatternSubmit, contract.PatternCommands, contract.PatternRuns, contract.PatternEvents)
 	case "gateway":
 		consume(contract.StreamSubmit, contract.ConsumerDoor)
 		say(contract.PatternCommands, "nexus.events.auth.>", "nexus.events.submit.>", "nexus.rpc.>", contract.SubjectPeers)

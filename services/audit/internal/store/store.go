@@ -60,9 +60,19 @@ type deadRow struct {
 	BodySize      int64
 }
 
+type markRow struct {
+	bun.BaseModel `bun:"table:audit.dead_letter_marks,alias:m"`
+	ID            int64 `bun:",pk"`
+	LetterID      int64
+	What          string
+	MarkedAt      time.Time
+	Actor         string
+	RequestID     string
+}
+
 // Rows lists an empty row of every table, for the test that holds them against
 // the migrated schema.
-func Rows() []any { return []any{(*logRow)(nil), (*segmentRow)(nil), (*deadRow)(nil)} }
+func Rows() []any { return []any{(*logRow)(nil), (*segmentRow)(nil), (*deadRow)(nil), (*markRow)(nil)} }
 
 // Ping asks the database for a sign of life.
 func (s *Store) Ping(ctx context.Context) error { return s.db.Ping(ctx) }

@@ -54,6 +54,10 @@ func Table() []Rule {
 
 		{get, "/api/v1/audit/logs", identity.Admin},
 		{get, "/api/v1/audit/logs/export", identity.Admin},
+		{get, "/api/v1/dead-letters", identity.Admin},
+		{get, "/api/v1/dead-letters/{id}", identity.Admin},
+		{post, "/api/v1/dead-letters/{id}/replay", identity.Admin},
+		{post, "/api/v1/dead-letters/{id}/discard", identity.Admin},
 	}
 }
 

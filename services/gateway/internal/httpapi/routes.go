@@ -115,6 +115,7 @@ func (s *Server) routes() {
 	s.jobRoutes()
 	s.corpusRoutes()
 	s.auditRoutes()
+	s.deadLetterRoutes()
 }
 
 type byID struct {

@@ -1,0 +1,1 @@
+DROP TABLE audit.dead_letter_marks;
