@@ -85,6 +85,7 @@ type Worker struct {
 	handlers map[string]Handler
 
 	slots *slots
+	lanes *lanes
 	// handling holds a token for each handler at work.
 	handling chan struct{}
 	held     *heldJobs
@@ -132,6 +133,7 @@ func New(cfg Config, deps Deps, handlers map[string]Handler) (*Worker, error) {
 		log:      deps.Log.With().Str(telemetry.FieldWorker, cfg.Name).Str("queue", cfg.Queue).Logger(),
 		tracer:   deps.Tracer.Tracer("nexus.internal/libs/worker"),
 		slots:    newSlots(cfg.Concurrency),
+		lanes:    newLanes(cfg.Queue),
 		handling: make(chan struct{}, cfg.Concurrency),
 		held:     newHeldJobs(),
 	}
@@ -158,11 +160,6 @@ func (w *Worker) jobTypes() []string {
 // handlers finish for the grace period, then stops them and gives their jobs
 // back, at no cost to their attempts.
 func (w *Worker) Run(ctx context.Context, ready func()) error {
-	durable := contract.RunConsumer(w.cfg.Queue, contract.PriorityNormal)
-	cons, err := w.deps.JS.Consumer(ctx, contract.StreamRuns, durable)
-	if err != nil {
-		return fmt.Errorf("open consumer %s: %w", durable, err)
-	}
 	cancels, err := w.deps.NC.Subscribe(contract.PatternCancel, w.onCancel)
 	if err != nil {
 		return fmt.Errorf("listen for cancellations: %w", err)
@@ -177,7 +174,7 @@ func (w *Worker) Run(ctx context.Context, ready func()) error {
 		parts.Go(func() { part(tail) })
 	}
 	ready()
-	w.fetchUntil(ctx, cons)
+	w.fetchUntil(ctx)
 	w.drain()
 	stopTail()
 	parts.Wait()
