@@ -60,6 +60,8 @@ type Job struct {
 	// CreatedBy is the verified owner of the key that submitted the job.
 	CreatedBy string
 	RequestID string
+
+	report func(percent float64, message string)
 }
 
 // Result is what a successful run leaves behind.
@@ -73,7 +75,8 @@ type Result struct {
 
 // Handler runs one attempt. It must stop soon after ctx ends. A job can be run
 // more than once, so what a handler writes must be the same the second time.
-// Errors lead to another attempt unless they are Permanent.
+// Errors lead to another attempt unless they are Permanent; Snooze puts the job
+// off without costing one.
 type Handler func(ctx context.Context, job Job) (Result, error)
 
 // Worker is a run.Component.
@@ -89,6 +92,8 @@ type Worker struct {
 	// handling holds a token for each handler at work.
 	handling chan struct{}
 	held     *heldJobs
+	// news says that a run reported progress.
+	news     chan struct{}
 	claims   *batch.Batcher[*item]
 	finishes *batch.Batcher[*item]
 	working  sync.WaitGroup
@@ -136,6 +141,7 @@ func New(cfg Config, deps Deps, handlers map[string]Handler) (*Worker, error) {
 		lanes:    newLanes(cfg.Queue),
 		handling: make(chan struct{}, cfg.Concurrency),
 		held:     newHeldJobs(),
+		news:     make(chan struct{}, 1),
 	}
 	w.claims = batch.New(batch.Options[*item]{Max: contract.MaxBatch, Writers: 2, Flush: w.claim})
 	w.finishes = batch.New(batch.Options[*item]{
