@@ -25,6 +25,7 @@ const abandonAfter = 5 * time.Second
 // start runs a granted job beside the caller.
 func (w *Worker) start(ctx context.Context, i *item) {
 	runCtx, cancel := context.WithCancelCause(ctx)
+	i.ran = true
 	w.held.started(i, cancel)
 	go func() {
 		defer cancel(nil)

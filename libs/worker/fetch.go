@@ -32,7 +32,7 @@ func (w *Worker) fetchUntil(ctx context.Context) {
 		w.working.Go(func() { w.watch(ctx, l) })
 	}
 	for {
-		n, unit := w.slots.reserve(ctx, w.lanes.stocked)
+		n, unit := w.slots.reserve(ctx, w.wanted)
 		if n == 0 {
 			return
 		}
@@ -40,6 +40,9 @@ func (w *Worker) fetchUntil(ctx context.Context) {
 		w.working.Go(func() { w.slots.fetched(w.fetch(ctx, shares, n, unit) * unit) })
 	}
 }
+
+// wanted reports whether another fetch may bring a job to run.
+func (w *Worker) wanted() bool { return w.limit.open() && w.lanes.stocked() }
 
 // fetch takes what is there of up to n messages, for which unit slots each are
 // reserved, and returns how many did not come.
@@ -127,7 +130,7 @@ func (w *Worker) await(ctx context.Context, l *lane) (came bool, err error) {
 	}
 	for msg := range got.Messages() {
 		came = true
-		if !w.slots.take() {
+		if !w.limit.open() || !w.slots.take() {
 			if err := msg.Nak(); err != nil {
 				return came, fmt.Errorf("give a run message back: %w", err)
 			}
@@ -168,6 +171,10 @@ func (w *Worker) receive(ctx context.Context, msg jetstream.Msg, unit int) {
 		i := newItem(id, trace, d)
 		w.held.add(i)
 		w.working.Add(1)
+		if i.counted = w.limit.take(); !i.counted {
+			w.letGo(i, true)
+			continue
+		}
 		if err := w.claims.Add(context.WithoutCancel(ctx), i); err != nil {
 			w.letGo(i, true)
 		}
@@ -180,7 +187,11 @@ func (w *Worker) letGo(i *item, again bool) {
 	if err := i.delivery.settle(again); err != nil {
 		w.log.Warn().Err(err).Str(telemetry.FieldJobID, i.jobID).Msg("could not acknowledge a run message; it will come again and find the job taken")
 	}
+	if i.counted {
+		w.limit.settle(i.ran)
+	}
 	w.freeSlot(i)
+	w.slots.notify()
 	w.working.Done()
 }
 

@@ -46,10 +46,13 @@ type item struct {
 	// trace is the trace context the run message came with.
 	trace string
 	// freed says that the item's slot was given back.
-	freed  atomic.Bool
-	grant  contract.Grant
-	cancel context.CancelCauseFunc
-	result contract.RunResult
+	freed atomic.Bool
+	// counted says that the worker's limit has the item, ran that its handler
+	// was called.
+	counted, ran bool
+	grant        contract.Grant
+	cancel       context.CancelCauseFunc
+	result       contract.RunResult
 	// progress is the newest report that no heartbeat has carried.
 	progress atomic.Pointer[contract.Progress]
 }

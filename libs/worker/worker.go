@@ -88,6 +88,7 @@ type Worker struct {
 	handlers map[string]Handler
 
 	slots *slots
+	limit *Limit
 	lanes *lanes
 	// handling holds a token for each handler at work.
 	handling chan struct{}
@@ -149,6 +150,10 @@ func New(cfg Config, deps Deps, handlers map[string]Handler) (*Worker, error) {
 	})
 	return w, nil
 }
+
+// LimitTo lets the worker run no more jobs than l allows. It is called before
+// Run.
+func (w *Worker) LimitTo(l *Limit) { w.limit = l }
 
 // Name implements run.Component.
 func (w *Worker) Name() string { return "worker " + w.cfg.Queue }
