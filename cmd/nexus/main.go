@@ -40,6 +40,7 @@ const usage = `nexus runs jobs and loses none.
 
   nexus up                 run everything on this machine
   nexus SERVICE            run one service: auth, audit, jobs, corpus, plugins or gateway
+  nexus worker             run jobs only: [--queues corpus,plugins] [--concurrency N] [--max-jobs N] [--once]
   nexus nats               run the NATS server alone, for services run one by one
   nexus migrate up|down    create, or remove, the database schemas; up also creates the streams
   nexus audit verify       hold the audit trail to its chain
@@ -70,6 +71,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return auditCommand(ctx, args, stdout, stderr)
 	case command == "nats":
 		return serveNATS(ctx, stdout, stderr)
+	case command == "worker":
+		return work(ctx, args, stdout, stderr)
 	case command == "up":
 		return serve(ctx, platform.Services(), true, stdout, stderr)
 	case slices.Contains(platform.Services(), command):
@@ -116,25 +119,36 @@ func serve(ctx context.Context, services []string, embedded bool, stdout, stderr
 		return err
 	}
 	opts := platform.Options{Config: cfg, Services: services, Embedded: embedded, Version: version, Log: stderr}
-	if cfg.OTLPEndpoint != "" {
-		exporter, err := telemetry.NewExporter(ctx, cfg.OTLPEndpoint)
-		if err != nil {
-			return err
-		}
-		spans := sdktrace.NewBatchSpanProcessor(exporter)
-		opts.Spans = spans
-		defer func() {
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-			defer cancel()
-			err = errors.Join(err, spans.Shutdown(last))
-		}()
+	stopTraces, err := trace(ctx, &opts)
+	if err != nil {
+		return err
 	}
+	defer func() { err = errors.Join(err, stopTraces()) }()
 	opts.Ready = func(r platform.Running) {
 		if embedded {
 			welcome(stdout, cfg, r)
 		}
 	}
 	return platform.Run(ctx, opts)
+}
+
+// trace sends the spans of a process where the settings say. stop sends the
+// last ones.
+func trace(ctx context.Context, opts *platform.Options) (stop func() error, err error) {
+	if opts.Config.OTLPEndpoint == "" {
+		return func() error { return nil }, nil
+	}
+	exporter, err := telemetry.NewExporter(ctx, opts.Config.OTLPEndpoint)
+	if err != nil {
+		return nil, err
+	}
+	spans := sdktrace.NewBatchSpanProcessor(exporter)
+	opts.Spans = spans
+	return func() error {
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		return spans.Shutdown(last)
+	}, nil
 }
 
 func serveNATS(ctx context.Context, stdout, stderr io.Writer) error {

@@ -84,20 +84,14 @@ func TestSettings(t *testing.T) {
 	require.ErrorContains(t, err, "NEXUS_WORKER_GRACE_SECONDS is 3601")
 }
 
-func TestRunNeedsItsConsumerAndAConnection(t *testing.T) {
+func TestRunNeedsAConnection(t *testing.T) {
 	t.Parallel()
 	h := alone(t)
 	never := func() { require.Fail(t, "it was never ready") }
-	cfg := config()
-	cfg.Queue = "unknown"
-	w, err := worker.New(cfg, h.deps(), map[string]worker.Handler{contract.JobAnalyze: succeed})
-	require.NoError(t, err)
-	require.ErrorContains(t, w.Run(t.Context(), never), "open consumer run-unknown-normal")
-
 	deps := h.deps()
 	deps.JS = h.js
 	deps.NC.Close()
-	w, err = worker.New(config(), deps, map[string]worker.Handler{contract.JobAnalyze: succeed})
+	w, err := worker.New(config(), deps, map[string]worker.Handler{contract.JobAnalyze: succeed})
 	require.NoError(t, err)
 	require.ErrorContains(t, w.Run(t.Context(), never), "listen for cancellations")
 }

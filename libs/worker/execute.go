@@ -25,6 +25,7 @@ const abandonAfter = 5 * time.Second
 // start runs a granted job beside the caller.
 func (w *Worker) start(ctx context.Context, i *item) {
 	runCtx, cancel := context.WithCancelCause(ctx)
+	i.ran = true
 	w.held.started(i, cancel)
 	go func() {
 		defer cancel(nil)
@@ -39,7 +40,7 @@ func (w *Worker) execute(ctx context.Context, i *item) {
 		attribute.String("nexus.job_id", g.JobID), attribute.Int("nexus.attempt", g.Attempt), attribute.String("nexus.worker", w.cfg.Name),
 	))
 	started := time.Now()
-	value, err := w.runInTurn(ctx, g)
+	value, err := w.runInTurn(ctx, i)
 	if err != nil {
 		span.SetStatus(codes.Error, contract.Cut(err.Error(), 200))
 	}
@@ -78,11 +79,11 @@ func (w *Worker) logRun(g contract.Grant, r contract.RunResult, traceID string) 
 }
 
 // runInTurn calls the handler once fewer than the allowed number are at work.
-func (w *Worker) runInTurn(ctx context.Context, g contract.Grant) (Result, error) {
+func (w *Worker) runInTurn(ctx context.Context, i *item) (Result, error) {
 	select {
 	case w.handling <- struct{}{}:
 		defer func() { <-w.handling }()
-		return w.runHandler(ctx, g)
+		return w.runHandler(ctx, i)
 	case <-ctx.Done():
 		return Result{}, context.Cause(ctx)
 	}
@@ -95,7 +96,8 @@ type handled struct {
 
 // runHandler calls the handler under its deadline. A handler that ignores the
 // end of its context is reported without being waited for.
-func (w *Worker) runHandler(ctx context.Context, g contract.Grant) (Result, error) {
+func (w *Worker) runHandler(ctx context.Context, i *item) (Result, error) {
+	g := i.grant
 	handler := w.handlers[g.JobType]
 	if handler == nil {
 		return Result{}, fmt.Errorf("this worker has no handler for %s", g.JobType)
@@ -114,6 +116,7 @@ func (w *Worker) runHandler(ctx context.Context, g contract.Grant) (Result, erro
 		result, err := handler(ctx, Job{
 			ID: g.JobID, Type: g.JobType, Attempt: g.Attempt, MaxAttempts: g.MaxAttempts,
 			Payload: g.Payload, CreatedBy: g.CreatedBy, RequestID: g.RequestID,
+			report: func(percent float64, message string) { w.progress(i, percent, message) },
 		})
 		done <- handled{result, err}
 	}()
@@ -135,7 +138,7 @@ func (w *Worker) runHandler(ctx context.Context, g contract.Grant) (Result, erro
 // timeoutCause tells why the context ended, where that is why the handler
 // failed and the handler did not say more itself.
 func timeoutCause(ctx context.Context, err error) error {
-	if err == nil || ctx.Err() == nil || IsPermanent(err) || retryDelay(err) > 0 {
+	if err == nil || ctx.Err() == nil || IsPermanent(err) || retryDelay(err) > 0 || snoozed(err) > 0 {
 		return err
 	}
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
@@ -158,6 +161,11 @@ func (w *Worker) resultOf(g contract.Grant, token string, value Result, err, cau
 	}
 	if errors.Is(cause, errReleased) {
 		r.Outcome = contract.OutcomeReleased
+		return r
+	}
+	if d := snoozed(err); d > 0 {
+		r.Outcome, r.RetryAfterMS = contract.OutcomeSnoozed, d.Milliseconds()
+		r.Result, r.Artifacts = nil, nil
 		return r
 	}
 	return contract.RunResult{

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -25,21 +27,121 @@ const (
 
 // fetchUntil takes run messages until ctx ends, only as many as there is room
 // for.
-func (w *Worker) fetchUntil(ctx context.Context, cons jetstream.Consumer) {
+func (w *Worker) fetchUntil(ctx context.Context) {
+	for _, l := range w.lanes.all {
+		w.working.Go(func() { w.watch(ctx, l) })
+	}
 	for {
-		n, unit := w.slots.reserve(ctx)
+		n, unit := w.slots.reserve(ctx, w.wanted)
 		if n == 0 {
 			return
 		}
-		w.working.Go(func() {
-			unused, err := w.fetch(ctx, cons, n, unit)
-			if err != nil && ctx.Err() == nil {
-				w.log.Warn().Err(err).Msg("fetching runs was interrupted; trying again")
-				wait(ctx, time.Second)
+		shares := w.lanes.split(n)
+		w.working.Go(func() { w.slots.fetched(w.fetch(ctx, shares, n, unit) * unit) })
+	}
+}
+
+// wanted reports whether another fetch may bring a job to run.
+func (w *Worker) wanted() bool { return w.limit.open() && w.lanes.stocked() }
+
+// fetch takes what is there of up to n messages, for which unit slots each are
+// reserved, and returns how many did not come.
+func (w *Worker) fetch(ctx context.Context, shares []share, n, unit int) (unused int) {
+	var came atomic.Int64
+	var fetches sync.WaitGroup
+	for _, s := range shares {
+		fetches.Go(func() {
+			got, err := w.fetchLane(ctx, s, unit)
+			came.Add(int64(got))
+			if err != nil {
+				// The watch that follows tells when it lasts.
+				w.log.Debug().Err(err).Str("consumer", s.lane.durable).Msg("a fetch came to nothing")
 			}
-			w.slots.fetched(unused * unit)
+			if got < s.messages {
+				w.lanes.drained(s.lane)
+			}
 		})
 	}
+	fetches.Wait()
+	return n - int(came.Load())
+}
+
+func (w *Worker) fetchLane(ctx context.Context, s share, unit int) (came int, err error) {
+	cons, err := s.lane.open(ctx, w.deps.JS)
+	if err != nil {
+		return 0, err
+	}
+	got, err := cons.FetchNoWait(s.messages)
+	if err != nil {
+		return 0, fmt.Errorf("fetch: %w", err)
+	}
+	for msg := range got.Messages() {
+		came++
+		w.receive(ctx, msg, unit)
+	}
+	if err := got.Error(); err != nil && !errors.Is(err, nats.ErrTimeout) {
+		return came, fmt.Errorf("fetch: %w", err)
+	}
+	return came, nil
+}
+
+// watch waits for the next message of a lane whenever the lane is empty. A lane
+// whose consumer is missing is waited for: whoever looks after the broker makes
+// it again.
+func (w *Worker) watch(ctx context.Context, l *lane) {
+	for {
+		select {
+		case <-l.empty:
+		case <-ctx.Done():
+			return
+		}
+		for lost, came := false, false; !came; {
+			var err error
+			came, err = w.await(ctx, l)
+			if ctx.Err() != nil {
+				return
+			}
+			if err != nil && !lost {
+				w.log.Warn().Err(err).Str("consumer", l.durable).Msg("fetching runs was interrupted; trying again")
+			}
+			if lost = err != nil; lost {
+				wait(ctx, time.Second)
+			}
+		}
+		w.lanes.fill(l)
+		w.slots.notify()
+	}
+}
+
+// await waits for one message of a lane. No slot is reserved for it: a worker
+// with few slots could not keep one for each lane. When there is no room by the
+// time it comes, it goes straight back to the broker for another worker, and
+// this one asks again when it has room.
+func (w *Worker) await(ctx context.Context, l *lane) (came bool, err error) {
+	cons, err := l.open(ctx, w.deps.JS)
+	if err != nil {
+		return false, err
+	}
+	fetchCtx, cancel := context.WithTimeout(ctx, fetchWait)
+	defer cancel()
+	got, err := cons.Fetch(1, jetstream.FetchContext(fetchCtx), jetstream.FetchHeartbeat(5*time.Second))
+	if err != nil {
+		return false, fmt.Errorf("fetch: %w", err)
+	}
+	for msg := range got.Messages() {
+		came = true
+		if !w.limit.open() || !w.slots.take() {
+			if err := msg.Nak(); err != nil {
+				return came, fmt.Errorf("give a run message back: %w", err)
+			}
+			continue
+		}
+		w.receive(ctx, msg, 1)
+	}
+	if err := got.Error(); err != nil && fetchCtx.Err() == nil && !errors.Is(err, nats.ErrTimeout) {
+		return came, fmt.Errorf("fetch: %w", err)
+	}
+	return came, nil
 }
 
 func wait(ctx context.Context, d time.Duration) {
@@ -49,25 +151,6 @@ func wait(ctx context.Context, d time.Duration) {
 	case <-t.C:
 	case <-ctx.Done():
 	}
-}
-
-// fetch takes up to n messages, for which unit slots each are reserved, and
-// returns how many did not come.
-func (w *Worker) fetch(ctx context.Context, cons jetstream.Consumer, n, unit int) (unused int, err error) {
-	fetchCtx, cancel := context.WithTimeout(ctx, fetchWait)
-	defer cancel()
-	got, err := cons.Fetch(n, jetstream.FetchContext(fetchCtx), jetstream.FetchHeartbeat(5*time.Second))
-	if err != nil {
-		return n, fmt.Errorf("fetch: %w", err)
-	}
-	for msg := range got.Messages() {
-		n--
-		w.receive(ctx, msg, unit)
-	}
-	if err := got.Error(); err != nil && fetchCtx.Err() == nil && !errors.Is(err, nats.ErrTimeout) {
-		return n, fmt.Errorf("fetch: %w", err)
-	}
-	return n, nil
 }
 
 func (w *Worker) receive(ctx context.Context, msg jetstream.Msg, unit int) {
@@ -88,6 +171,10 @@ func (w *Worker) receive(ctx context.Context, msg jetstream.Msg, unit int) {
 		i := newItem(id, trace, d)
 		w.held.add(i)
 		w.working.Add(1)
+		if i.counted = w.limit.take(); !i.counted {
+			w.letGo(i, true)
+			continue
+		}
 		if err := w.claims.Add(context.WithoutCancel(ctx), i); err != nil {
 			w.letGo(i, true)
 		}
@@ -100,7 +187,11 @@ func (w *Worker) letGo(i *item, again bool) {
 	if err := i.delivery.settle(again); err != nil {
 		w.log.Warn().Err(err).Str(telemetry.FieldJobID, i.jobID).Msg("could not acknowledge a run message; it will come again and find the job taken")
 	}
+	if i.counted {
+		w.limit.settle(i.ran)
+	}
 	w.freeSlot(i)
+	w.slots.notify()
 	w.working.Done()
 }
 

@@ -153,15 +153,26 @@ func succeed(context.Context, worker.Job) (worker.Result, error) { return worker
 // send publishes a run message for jobs and returns their ids.
 func (h *harness) send(ids ...string) []string {
 	h.t.Helper()
+	h.sendIn(contract.PriorityNormal, ids...)
+	return ids
+}
+
+// sendIn publishes a run message for jobs in a lane.
+func (h *harness) sendIn(priority string, ids ...string) {
+	h.t.Helper()
 	body, err := json.Marshal(contract.RunMessage{JobIDs: ids})
 	require.NoError(h.t, err)
-	h.sendRaw(body)
-	return ids
+	h.sendRawIn(priority, body)
 }
 
 func (h *harness) sendRaw(body []byte) {
 	h.t.Helper()
-	subject, err := contract.RunSubject(contract.QueuePlugins, contract.PriorityNormal, contract.JobAnalyze, uuid.NewString())
+	h.sendRawIn(contract.PriorityNormal, body)
+}
+
+func (h *harness) sendRawIn(priority string, body []byte) {
+	h.t.Helper()
+	subject, err := contract.RunSubject(contract.QueuePlugins, priority, contract.JobAnalyze, uuid.NewString())
 	require.NoError(h.t, err)
 	_, err = h.js.Publish(h.t.Context(), subject, body)
 	require.NoError(h.t, err)

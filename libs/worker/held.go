@@ -46,10 +46,15 @@ type item struct {
 	// trace is the trace context the run message came with.
 	trace string
 	// freed says that the item's slot was given back.
-	freed  atomic.Bool
-	grant  contract.Grant
-	cancel context.CancelCauseFunc
-	result contract.RunResult
+	freed atomic.Bool
+	// counted says that the worker's limit has the item, ran that its handler
+	// was called.
+	counted, ran bool
+	grant        contract.Grant
+	cancel       context.CancelCauseFunc
+	result       contract.RunResult
+	// progress is the newest report that no heartbeat has carried.
+	progress atomic.Pointer[contract.Progress]
 }
 
 func newItem(jobID, trace string, d *delivery) *item {
@@ -123,19 +128,19 @@ func (h *heldJobs) cancel(match func(*item) bool, cause error) {
 	}
 }
 
-// snapshot lists the leases to renew and the messages to keep alive.
-func (h *heldJobs) snapshot() (leases []contract.LeaseRef, messages []*delivery) {
+// snapshot lists the jobs whose leases to renew and the messages to keep alive.
+func (h *heldJobs) snapshot() (leased []*item, messages []*delivery) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	seen := map[*delivery]bool{}
 	for i := range h.items {
 		if i.cancel != nil {
-			leases = append(leases, i.ref())
+			leased = append(leased, i)
 		}
 		if !seen[i.delivery] {
 			seen[i.delivery] = true
 			messages = append(messages, i.delivery)
 		}
 	}
-	return leases, messages
+	return leased, messages
 }

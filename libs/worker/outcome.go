@@ -46,3 +46,20 @@ func retryDelay(err error) time.Duration {
 	}
 	return 0
 }
+
+type snoozeError struct{ after time.Duration }
+
+func (e *snoozeError) Error() string { return "the job is put off for " + e.after.String() }
+
+// Snooze puts the job off for d, at least a millisecond: the handler cannot do
+// it yet. It costs no attempt, so a handler that snoozes for ever is never
+// failed.
+func Snooze(d time.Duration) error { return &snoozeError{max(d, time.Millisecond)} }
+
+func snoozed(err error) time.Duration {
+	var s *snoozeError
+	if errors.As(err, &s) {
+		return s.after
+	}
+	return 0
+}

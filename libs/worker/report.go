@@ -52,45 +52,82 @@ func (w *Worker) askFinish(ctx context.Context, req contract.FinishRequest) (con
 }
 
 // supervise keeps leases and messages alive while handlers work, every third
-// of a lease, and stops runs whose lease is gone.
+// of a lease, passes their progress on, and stops runs whose lease is gone.
 func (w *Worker) supervise(ctx context.Context) {
 	tick := time.NewTicker(w.cfg.Lease / 3)
 	defer tick.Stop()
-	w.heartbeat(ctx)
+	// due fires when news that waits may be sent.
+	due := time.NewTimer(0)
+	defer due.Stop()
+	<-due.C
+	var told time.Time
+	w.heartbeat(ctx, false)
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-w.news:
+			due.Reset(time.Until(told.Add(progressEvery)))
+		case <-due.C:
+			told = time.Now()
+			w.heartbeat(ctx, true)
 		case <-tick.C:
-			w.heartbeat(ctx)
+			w.heartbeat(ctx, false)
 		}
 	}
 }
 
-func (w *Worker) heartbeat(ctx context.Context) {
-	leases, messages := w.held.snapshot()
+// heartbeat renews all leases, and takes the progress of the runs along where
+// asked to.
+func (w *Worker) heartbeat(ctx context.Context, progress bool) {
+	leased, messages := w.held.snapshot()
 	for _, d := range messages {
 		if err := d.msg.InProgress(); err != nil {
 			w.log.Warn().Err(err).Msg("could not keep a run message alive")
 		}
 	}
-	req := contract.HeartbeatRequest{Worker: w.cfg.Name, Queue: w.cfg.Queue, JobTypes: w.jobTypes(), InFlight: len(leases)}
-	for first := true; first || len(leases) > 0; first = false {
-		n := min(len(leases), contract.MaxBatch)
-		req.Leases, leases = leases[:n], leases[n:]
-		callCtx, cancel := context.WithTimeout(ctx, w.cfg.Lease/3)
-		reply, err := bus.Call[contract.HeartbeatReply](callCtx, w.deps.NC, contract.RPCJobsHeartbeat, req)
-		cancel()
-		if err != nil {
+	req := contract.HeartbeatRequest{Worker: w.cfg.Name, Queue: w.cfg.Queue, JobTypes: w.jobTypes(), InFlight: len(leased)}
+	for first := true; first || len(leased) > 0; first = false {
+		n := min(len(leased), contract.MaxBatch)
+		group := leased[:n]
+		leased = leased[n:]
+		if err := w.renew(ctx, req, group, progress); err != nil {
 			if ctx.Err() == nil {
 				w.log.Warn().Err(err).Msg("could not renew leases")
 			}
 			return
 		}
-		for _, token := range reply.Lost {
-			w.held.cancel(func(i *item) bool { return i.token == token }, errLeaseLost)
+	}
+}
+
+// renew sends one heartbeat for a group of jobs. Progress that did not arrive
+// is kept for the next, unless there is newer by then.
+func (w *Worker) renew(ctx context.Context, req contract.HeartbeatRequest, group []*item, progress bool) error {
+	var said []*item
+	for _, i := range group {
+		req.Leases = append(req.Leases, i.ref())
+		if !progress {
+			continue
+		}
+		if p := i.progress.Swap(nil); p != nil {
+			said, req.Progress = append(said, i), append(req.Progress, *p)
 		}
 	}
+	callCtx, cancel := context.WithTimeout(ctx, w.cfg.Lease/3)
+	defer cancel()
+	reply, err := bus.Call[contract.HeartbeatReply](callCtx, w.deps.NC, contract.RPCJobsHeartbeat, req)
+	if err != nil {
+		for k, i := range said {
+			if i.progress.CompareAndSwap(nil, &req.Progress[k]) {
+				w.tell()
+			}
+		}
+		return err
+	}
+	for _, token := range reply.Lost {
+		w.held.cancel(func(i *item) bool { return i.token == token }, errLeaseLost)
+	}
+	return nil
 }
 
 func (w *Worker) onCancel(msg *nats.Msg) {

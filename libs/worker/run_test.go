@@ -34,7 +34,7 @@ func TestJobRuns(t *testing.T) {
 	})
 	begun := time.Now().Add(-time.Second)
 	h.send("job-1")
-	require.Equal(t, worker.Job{
+	require.EqualExportedValues(t, worker.Job{
 		ID: "job-1", Type: contract.JobAnalyze, Attempt: 1, MaxAttempts: 3, Payload: json.RawMessage(`{"n":1}`), CreatedBy: "alice", RequestID: "req-1",
 	}, testkit.Receive(t, seen))
 	got := h.result()

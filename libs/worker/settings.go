@@ -11,6 +11,7 @@ type Settings struct {
 	Name         string `env:"WORKER_NAME" doc:"The identity of this process as a worker. Default: host name, process id and a random part."`
 	LeaseSeconds int    `env:"WORKER_LEASE_SECONDS" envDefault:"30" doc:"How long a worker may stay silent before its job is given to another, in seconds."`
 	GraceSeconds int    `env:"WORKER_GRACE_SECONDS" envDefault:"20" doc:"How long running jobs may take to end when the process stops, in seconds; then they are given back."`
+	Apart        bool   `env:"WORKERS_APART" envDefault:"false" doc:"Whether jobs are run by \"nexus worker\" processes only; corpus and plugins then answer questions and run no jobs."`
 }
 
 // Validate implements config.Validator.

@@ -30,11 +30,14 @@ func newSlots(total int) *slots {
 // reserve waits for room for a message and takes as much as there is: room for
 // so many messages of unit jobs each. While another fetch is waiting it also
 // waits for a quarter of all slots: many small requests cost more than one large
-// one. It returns 0 messages when ctx has ended.
-func (s *slots) reserve(ctx context.Context) (messages, unit int) {
-	for {
-		if messages, unit = s.tryReserve(); messages > 0 {
-			return messages, unit
+// one. Nothing is reserved until wanted holds; whoever changes what it says
+// calls notify. It returns 0 messages when ctx has ended.
+func (s *slots) reserve(ctx context.Context, wanted func() bool) (messages, unit int) {
+	for ctx.Err() == nil {
+		if wanted() {
+			if messages, unit = s.tryReserve(); messages > 0 {
+				return messages, unit
+			}
 		}
 		select {
 		case <-s.notified:
@@ -42,6 +45,18 @@ func (s *slots) reserve(ctx context.Context) (messages, unit int) {
 			return 0, 0
 		}
 	}
+	return 0, 0
+}
+
+// take takes one slot if one is free.
+func (s *slots) take() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.free < 1 {
+		return false
+	}
+	s.free--
+	return true
 }
 
 func (s *slots) tryReserve() (messages, unit int) {

@@ -60,6 +60,8 @@ type Job struct {
 	// CreatedBy is the verified owner of the key that submitted the job.
 	CreatedBy string
 	RequestID string
+
+	report func(percent float64, message string)
 }
 
 // Result is what a successful run leaves behind.
@@ -73,7 +75,8 @@ type Result struct {
 
 // Handler runs one attempt. It must stop soon after ctx ends. A job can be run
 // more than once, so what a handler writes must be the same the second time.
-// Errors lead to another attempt unless they are Permanent.
+// Errors lead to another attempt unless they are Permanent; Snooze puts the job
+// off without costing one.
 type Handler func(ctx context.Context, job Job) (Result, error)
 
 // Worker is a run.Component.
@@ -85,9 +88,13 @@ type Worker struct {
 	handlers map[string]Handler
 
 	slots *slots
+	limit *Limit
+	lanes *lanes
 	// handling holds a token for each handler at work.
 	handling chan struct{}
 	held     *heldJobs
+	// news says that a run reported progress.
+	news     chan struct{}
 	claims   *batch.Batcher[*item]
 	finishes *batch.Batcher[*item]
 	working  sync.WaitGroup
@@ -132,8 +139,10 @@ func New(cfg Config, deps Deps, handlers map[string]Handler) (*Worker, error) {
 		log:      deps.Log.With().Str(telemetry.FieldWorker, cfg.Name).Str("queue", cfg.Queue).Logger(),
 		tracer:   deps.Tracer.Tracer("nexus.internal/libs/worker"),
 		slots:    newSlots(cfg.Concurrency),
+		lanes:    newLanes(cfg.Queue),
 		handling: make(chan struct{}, cfg.Concurrency),
 		held:     newHeldJobs(),
+		news:     make(chan struct{}, 1),
 	}
 	w.claims = batch.New(batch.Options[*item]{Max: contract.MaxBatch, Writers: 2, Flush: w.claim})
 	w.finishes = batch.New(batch.Options[*item]{
@@ -141,6 +150,10 @@ func New(cfg Config, deps Deps, handlers map[string]Handler) (*Worker, error) {
 	})
 	return w, nil
 }
+
+// LimitTo lets the worker run no more jobs than l allows. It is called before
+// Run.
+func (w *Worker) LimitTo(l *Limit) { w.limit = l }
 
 // Name implements run.Component.
 func (w *Worker) Name() string { return "worker " + w.cfg.Queue }
@@ -158,11 +171,6 @@ func (w *Worker) jobTypes() []string {
 // handlers finish for the grace period, then stops them and gives their jobs
 // back, at no cost to their attempts.
 func (w *Worker) Run(ctx context.Context, ready func()) error {
-	durable := contract.RunConsumer(w.cfg.Queue, contract.PriorityNormal)
-	cons, err := w.deps.JS.Consumer(ctx, contract.StreamRuns, durable)
-	if err != nil {
-		return fmt.Errorf("open consumer %s: %w", durable, err)
-	}
 	cancels, err := w.deps.NC.Subscribe(contract.PatternCancel, w.onCancel)
 	if err != nil {
 		return fmt.Errorf("listen for cancellations: %w", err)
@@ -177,7 +185,7 @@ func (w *Worker) Run(ctx context.Context, ready func()) error {
 		parts.Go(func() { part(tail) })
 	}
 	ready()
-	w.fetchUntil(ctx, cons)
+	w.fetchUntil(ctx)
 	w.drain()
 	stopTail()
 	parts.Wait()

@@ -84,11 +84,27 @@ type Service struct {
 // New puts the service together. A corpus root that cannot be used is only
 // warned about: it may come later, and reads do without it.
 func New(cfg Config, deps Deps) (*Service, error) {
-	if err := cfg.Validate(); err != nil {
-		return nil, fmt.Errorf("corpus settings: %w", err)
+	if err := checkSettings(cfg); err != nil {
+		return nil, err
 	}
-	if cfg.ObjectStorageRoot == "" {
-		return nil, errors.New("corpus settings: NEXUS_OBJECT_STORAGE_ROOT is empty: want a folder for the raw bytes of files")
+	answers := bus.NewRPC(deps.NC, deps.Log, deps.Tracer, "corpus")
+	rpc.New(store.New(deps.DB)).Register(answers)
+	parts := []run.Component{answers}
+	if !deps.Worker.Apart {
+		jobs, err := NewWorker(cfg, deps)
+		if err != nil {
+			return nil, err
+		}
+		parts = append(parts, jobs)
+	}
+	return &Service{components: parts}, nil
+}
+
+// NewWorker makes the worker for corpus jobs, which New brings along unless
+// workers are apart. Settings are those of New.
+func NewWorker(cfg Config, deps Deps) (*worker.Worker, error) {
+	if err := checkSettings(cfg); err != nil {
+		return nil, err
 	}
 	warnOfMissingRoot(cfg, deps.Log)
 	documents := store.New(deps.DB)
@@ -106,9 +122,17 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("corpus worker: %w", err)
 	}
-	answers := bus.NewRPC(deps.NC, deps.Log, deps.Tracer, "corpus")
-	rpc.New(documents).Register(answers)
-	return &Service{components: []run.Component{answers, jobs}}, nil
+	return jobs, nil
+}
+
+func checkSettings(cfg Config) error {
+	if err := cfg.Validate(); err != nil {
+		return fmt.Errorf("corpus settings: %w", err)
+	}
+	if cfg.ObjectStorageRoot == "" {
+		return errors.New("corpus settings: NEXUS_OBJECT_STORAGE_ROOT is empty: want a folder for the raw bytes of files")
+	}
+	return nil
 }
 
 func newWorker(cfg Config, deps Deps, handlers map[string]worker.Handler) (*worker.Worker, error) {

@@ -77,8 +77,7 @@ type Deps struct {
 
 // Service is the plugin runner.
 type Service struct {
-	rpc    *bus.RPC
-	worker *worker.Worker
+	components []run.Component
 }
 
 // New makes the service. It does nothing until its components run.
@@ -90,20 +89,32 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	plain, err := newRegistry(cfg, false, deps.Tracer)
-	if err != nil {
-		return nil, err
-	}
 	runs := store.New(deps.DB)
-	gate := analyze.NewGate(deps.NC, registry, plain, cfg.MLEnabled)
-	handler := analyze.NewHandler(document.NewReader(deps.NC, cfg.MaxTextBytes), gate, runs)
-	w, err := newWorker(cfg, deps, handler)
-	if err != nil {
-		return nil, err
-	}
 	rpc := bus.NewRPC(deps.NC, deps.Log, deps.Tracer, "plugins")
 	query.New(runs, registry).Register(rpc)
-	return &Service{rpc: rpc, worker: w}, nil
+	s := &Service{components: []run.Component{rpc}}
+	if deps.Worker.Apart {
+		return s, nil
+	}
+	w, err := workerOn(cfg, deps, registry)
+	if err != nil {
+		return nil, err
+	}
+	s.components = append(s.components, w)
+	return s, nil
+}
+
+// NewWorker makes the worker for analyze jobs, which New brings along unless
+// workers are apart. Settings are those of New.
+func NewWorker(cfg Config, deps Deps) (*worker.Worker, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("plugins settings: %w", err)
+	}
+	registry, err := newRegistry(cfg, cfg.MLEnabled, deps.Tracer)
+	if err != nil {
+		return nil, err
+	}
+	return workerOn(cfg, deps, registry)
 }
 
 func newRegistry(cfg Config, learning bool, tracer trace.TracerProvider) (*plugin.Registry, error) {
@@ -114,7 +125,13 @@ func newRegistry(cfg Config, learning bool, tracer trace.TracerProvider) (*plugi
 	)
 }
 
-func newWorker(cfg Config, deps Deps, handler *analyze.Handler) (*worker.Worker, error) {
+func workerOn(cfg Config, deps Deps, registry *plugin.Registry) (*worker.Worker, error) {
+	plain, err := newRegistry(cfg, false, deps.Tracer)
+	if err != nil {
+		return nil, err
+	}
+	gate := analyze.NewGate(deps.NC, registry, plain, cfg.MLEnabled)
+	handler := analyze.NewHandler(document.NewReader(deps.NC, cfg.MaxTextBytes), gate, store.New(deps.DB))
 	w, err := worker.New(
 		deps.Worker.Config(contract.QueuePlugins, cfg.WorkerConcurrency),
 		worker.Deps{NC: deps.NC, JS: deps.JS, Log: deps.Log, Tracer: deps.Tracer},
@@ -129,5 +146,5 @@ func newWorker(cfg Config, deps Deps, handler *analyze.Handler) (*worker.Worker,
 // Components returns the parts of the service in the order in which they start:
 // answers first, then the worker.
 func (s *Service) Components() []run.Component {
-	return []run.Component{s.rpc, s.worker}
+	return s.components
 }

@@ -34,6 +34,8 @@ type Options struct {
 	Spans sdktrace.SpanProcessor
 	// Ready is called once everything serves.
 	Ready func(Running)
+
+	workers *Workers
 }
 
 // Running describes a process that serves.
@@ -91,6 +93,9 @@ func Run(ctx context.Context, opts Options) (err error) {
 			return err
 		}
 		parts = append(parts, built...)
+	}
+	if opts.workers != nil {
+		parts = append(parts, opts.workers.end())
 	}
 	log.Info().Strs("services", opts.Services).Str("version", opts.Version).Msg("starting")
 	grace := time.Duration(opts.Config.ShutdownGrace) * time.Second

@@ -95,6 +95,9 @@ func (p *process) build(ctx context.Context, service string) ([]run.Component, e
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", service, err)
 	}
+	if p.opts.workers != nil {
+		return p.workerFor(service, b)
+	}
 	parts, err := p.components(ctx, service, b)
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", service, err)
