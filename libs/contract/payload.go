@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"unicode"
 	"unicode/utf8"
 )
@@ -92,6 +93,36 @@ func CheckIdempotencyKey(key string) error {
 	for _, r := range key {
 		if !unicode.IsPrint(r) {
 			return errors.New("idempotency_key must hold printable characters only")
+		}
+	}
+	return nil
+}
+
+// CheckTags reports what is wrong with a job's tags: at most MaxTags of them, no
+// two the same, each 1 to MaxTag of a-z A-Z 0-9 _ - . : / =.
+func CheckTags(tags []string) error {
+	if len(tags) > MaxTags {
+		return fmt.Errorf("there are %d tags; the limit is %d", len(tags), MaxTags)
+	}
+	for i, tag := range tags {
+		if err := CheckTag(tag); err != nil {
+			return err
+		}
+		if slices.Contains(tags[:i], tag) {
+			return fmt.Errorf("tag '%s' is given twice", tag)
+		}
+	}
+	return nil
+}
+
+// CheckTag reports what is wrong with one tag.
+func CheckTag(tag string) error {
+	if tag == "" || len(tag) > MaxTag {
+		return fmt.Errorf("a tag has %d bytes: want 1 to %d", len(tag), MaxTag)
+	}
+	for i := range len(tag) {
+		if c := tag[i]; !ValidToken(tag[i:i+1]) && c != '.' && c != ':' && c != '/' && c != '=' {
+			return errors.New("a tag may hold a-z A-Z 0-9 _ - . : / = only")
 		}
 	}
 	return nil

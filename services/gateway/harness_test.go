@@ -149,8 +149,8 @@ func (w *world) defaults() {
 		contract.RPCAuthVerify: w.verify,
 		contract.RPCAuthOwner:  w.owner,
 		contract.RPCJobsTypes: always(contract.JobTypesReply{JobTypes: []contract.JobType{
-			{Name: contract.JobAnalyze, Queue: contract.QueuePlugins, MaxAttempts: 3, ModeGated: true},
-			{Name: contract.JobIngestBatch, Queue: contract.QueueCorpus, MaxAttempts: 4},
+			{Name: contract.JobAnalyze, Queue: contract.QueuePlugins, MaxAttempts: 3, ModeGated: true, Enabled: true},
+			{Name: contract.JobIngestBatch, Queue: contract.QueueCorpus, MaxAttempts: 4, Enabled: true},
 		}}),
 		contract.RPCJobsGet:         always(contract.Job{JobSummary: contract.JobSummary{Status: contract.StatusRunning}}),
 		contract.RPCJobsList:        always(contract.ListJobsReply{Jobs: []contract.JobSummary{}}),

@@ -150,11 +150,14 @@ func (s *Service) list(ctx context.Context, req contract.ListJobsRequest) (contr
 	if req.Offset < 0 {
 		return contract.ListJobsReply{}, fault.Unprocessablef("offset is %d: want 0 or more", req.Offset)
 	}
-	jobs, err := s.store.List(ctx, req)
+	if req.Cursor != "" && req.Offset > 0 {
+		return contract.ListJobsReply{}, fault.Unprocessablef("cursor and offset exclude each other")
+	}
+	jobs, next, err := s.store.List(ctx, req)
 	if err != nil {
 		return contract.ListJobsReply{}, err
 	}
-	return contract.ListJobsReply{Jobs: jobs, Limit: req.Limit, Offset: req.Offset}, nil
+	return contract.ListJobsReply{Jobs: jobs, Limit: req.Limit, Offset: req.Offset, NextCursor: next}, nil
 }
 
 // cancel ends a job and tells whoever runs it.

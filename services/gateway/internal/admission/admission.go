@@ -19,6 +19,8 @@ import (
 const (
 	// rememberFor bounds how long a revoked key may still be let in.
 	rememberFor = 5 * time.Second
+	// rememberTypesFor bounds how long a changed job type goes unnoticed.
+	rememberTypesFor = 2 * time.Second
 	// maxRemembered bounds the memory of the cache.
 	maxRemembered = 10_000
 	// maxKey is the longest key looked at, in bytes.
@@ -38,6 +40,8 @@ type Options struct {
 	RawEnabled bool
 	// AsyncEnabled allows execution_mode async.
 	AsyncEnabled bool
+	// MaxPayload is the largest payload taken, in bytes.
+	MaxPayload int
 }
 
 // Admission verifies callers and what they ask for.
@@ -131,7 +135,7 @@ func (a *Admission) jobType(ctx context.Context, name string) (contract.JobType,
 		return contract.JobType{}, err
 	}
 	t, ok := types[name]
-	if !ok {
+	if !ok || !t.Enabled {
 		return contract.JobType{}, fault.Invalidf(contract.CodeUnknownJobType, "Unknown job_type '%s'", name)
 	}
 	return t, nil
@@ -157,7 +161,7 @@ func (a *Admission) jobTypes(ctx context.Context) (map[string]contract.JobType, 
 		types[t.Name] = t
 	}
 	a.mu.Lock()
-	a.types, a.typesUntil = types, a.now().Add(rememberFor)
+	a.types, a.typesUntil = types, a.now().Add(rememberTypesFor)
 	a.mu.Unlock()
 	return types, nil
 }

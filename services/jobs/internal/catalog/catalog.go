@@ -71,11 +71,12 @@ func (c *Catalog) refresh(ctx context.Context) error {
 	return nil
 }
 
-// Lookup finds a job type by name.
+// Lookup finds a job type that may be submitted by its name.
 func (c *Catalog) Lookup(name string) (contract.JobType, bool) {
 	t, ok := (*c.types.Load())[name]
-	return t, ok
+	return t, ok && t.Enabled
 }
 
-// All is every job type by name. The map is a copy.
+// All is every job type by name, those that are switched off too. The map is a
+// copy.
 func (c *Catalog) All() map[string]contract.JobType { return maps.Clone(*c.types.Load()) }

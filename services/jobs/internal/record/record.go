@@ -47,7 +47,7 @@ type Types interface {
 
 // Store is where jobs are recorded.
 type Store interface {
-	Record(ctx context.Context, jobs []store.NewJob) ([]contract.SubmitVerdict, outbox.Entry, error)
+	Record(ctx context.Context, jobs []store.NewJob, atomic bool) ([]contract.SubmitVerdict, outbox.Entry, error)
 	Publish(ctx context.Context, e outbox.Entry) error
 }
 
@@ -158,7 +158,7 @@ func (r *Recorder) flush(ctx context.Context, group []*command) {
 	}
 	ctx, span := r.startSpan(ctx, jobs)
 	defer span.End()
-	verdicts, entry, err := r.store.Record(ctx, jobs)
+	verdicts, entry, err := r.store.Record(ctx, jobs, false)
 	switch {
 	case err == nil:
 		r.settle(group, verdicts)
