@@ -46,7 +46,9 @@ func isObject(p []byte) bool {
 	return false
 }
 
-// depth is how deep valid JSON is nested.
+// PayloadDepth is how deep valid JSON is nested.
+func PayloadDepth(p []byte) int { return depth(p) }
+
 func depth(p []byte) int {
 	deepest, level, quoted := 0, 0, false
 	for i := 0; i < len(p); i++ {
@@ -126,4 +128,24 @@ func CheckTag(tag string) error {
 		}
 	}
 	return nil
+}
+
+// FetchPayload puts a payload of size bytes together; ask fetches the part that
+// begins at an offset.
+func FetchPayload(size int, ask func(offset int) (PayloadReply, error)) (json.RawMessage, error) {
+	if size > MaxPayload {
+		return nil, fmt.Errorf("the payload has %d bytes; the limit is %d", size, MaxPayload)
+	}
+	out := make([]byte, 0, size)
+	for len(out) < size {
+		reply, err := ask(len(out))
+		if err != nil {
+			return nil, fmt.Errorf("fetch the payload from byte %d: %w", len(out), err)
+		}
+		if len(reply.Part) == 0 || reply.Size != size || len(out)+len(reply.Part) > size {
+			return nil, fmt.Errorf("the payload has %d bytes, not the %d it should have", reply.Size, size)
+		}
+		out = append(out, reply.Part...)
+	}
+	return out, nil
 }

@@ -103,6 +103,10 @@ func (w *Worker) runHandler(ctx context.Context, g contract.Grant) (Result, erro
 	timeout := time.Duration(g.TimeoutSeconds) * time.Second
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("the run took longer than its limit of %s", timeout))
 	defer cancel()
+	payload, err := w.payload(ctx, g)
+	if err != nil {
+		return Result{}, err
+	}
 	done := make(chan handled, 1)
 	go func() {
 		defer func() {
@@ -113,7 +117,7 @@ func (w *Worker) runHandler(ctx context.Context, g contract.Grant) (Result, erro
 		}()
 		result, err := handler(ctx, Job{
 			ID: g.JobID, Type: g.JobType, Attempt: g.Attempt, MaxAttempts: g.MaxAttempts,
-			Payload: g.Payload, CreatedBy: g.CreatedBy, RequestID: g.RequestID,
+			Payload: payload, CreatedBy: g.CreatedBy, RequestID: g.RequestID,
 		})
 		done <- handled{result, err}
 	}()

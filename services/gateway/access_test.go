@@ -30,7 +30,12 @@ type operation struct {
 // get past the decoder where one is needed.
 func operations() []operation {
 	bodies := map[string]string{
-		"POST /api/v1/jobs/submit": `{"job_type":"analyze"}`,
+		"POST /api/v1/jobs/submit":       `{"job_type":"analyze"}`,
+		"POST /api/v1/jobs/batch":        `{"jobs":[{"job_type":"analyze"}]}`,
+		"POST /api/v1/jobs/retry":        `{"status":"failed"}`,
+		"POST /api/v1/job-types":         `{"name":"brew_tea","queue":"kitchen"}`,
+		"PUT /api/v1/job-types/{name}":   `{}`,
+		"PATCH /api/v1/job-types/{name}": `{"enabled":false}`,
 	}
 	var out []operation
 	for _, r := range gateway.Access() {
@@ -39,7 +44,9 @@ func operations() []operation {
 	return out
 }
 
-func (o operation) url() string { return strings.ReplaceAll(o.path, "{id}", uuid.NewString()) }
+func (o operation) url() string {
+	return strings.NewReplacer("{id}", uuid.NewString(), "{name}", contract.JobAnalyze).Replace(o.path)
+}
 
 // openAPI is what these tests read of the document.
 type openAPI struct {

@@ -16,6 +16,7 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 
 	"nexus.internal/libs/bus"
+	"nexus.internal/libs/contract"
 	"nexus.internal/libs/run"
 	"nexus.internal/services/gateway/internal/access"
 	"nexus.internal/services/gateway/internal/admission"
@@ -31,7 +32,9 @@ type Config struct {
 	RawModeEnabled  bool    `env:"RAW_MODE_ENABLED" envDefault:"true" doc:"Allow RAW mode to researchers whose key allows it."`
 	AsyncEnabled    bool    `env:"ASYNC_JOBS_ENABLED" envDefault:"true" doc:"Allow execution_mode async."`
 	SyncWaitSeconds float64 `env:"SYNC_WAIT_SECONDS" envDefault:"30" doc:"How long a sync submit waits for its job to finish, in seconds."`
-	MaxBodyBytes    int     `env:"HTTP_MAX_BODY_BYTES" envDefault:"1048576" doc:"The largest request body, in bytes."`
+	MaxBodyBytes    int     `env:"HTTP_MAX_BODY_BYTES" envDefault:"1048576" doc:"The largest request body, in bytes, of routes that have no limit of their own."`
+	MaxBatchBytes   int     `env:"HTTP_MAX_BATCH_BYTES" envDefault:"16777216" doc:"The largest request body of a batch of jobs, in bytes."`
+	MaxPayloadBytes int     `env:"MAX_PAYLOAD_BYTES" envDefault:"8388608" doc:"The largest payload of a job, in bytes."`
 }
 
 // Validate implements config.Validator.
@@ -45,6 +48,12 @@ func (c Config) Validate() error {
 	}
 	if c.MaxBodyBytes < 1024 || c.MaxBodyBytes > 64<<20 {
 		errs = append(errs, fmt.Errorf("NEXUS_HTTP_MAX_BODY_BYTES is %d: want 1024 to 67108864", c.MaxBodyBytes))
+	}
+	if c.MaxBatchBytes < 1024 || c.MaxBatchBytes > 64<<20 {
+		errs = append(errs, fmt.Errorf("NEXUS_HTTP_MAX_BATCH_BYTES is %d: want 1024 to 67108864", c.MaxBatchBytes))
+	}
+	if c.MaxPayloadBytes < 1024 || c.MaxPayloadBytes > contract.MaxPayload {
+		errs = append(errs, fmt.Errorf("NEXUS_MAX_PAYLOAD_BYTES is %d: want 1024 to %d", c.MaxPayloadBytes, contract.MaxPayload))
 	}
 	return errors.Join(errs...)
 }
@@ -70,15 +79,16 @@ type Service struct{ components []run.Component }
 // New puts the service together; nothing runs yet.
 func New(cfg Config, deps Deps) (*Service, error) {
 	pub := bus.NewPublisher(deps.JS, "gateway", deps.Now)
-	admit := admission.New(deps.NC, admission.Options{RawEnabled: cfg.RawModeEnabled, AsyncEnabled: cfg.AsyncEnabled}, deps.Now)
+	admit := admission.New(deps.NC, admission.Options{RawEnabled: cfg.RawModeEnabled, AsyncEnabled: cfg.AsyncEnabled, MaxPayload: cfg.MaxPayloadBytes}, deps.Now)
 	submitter := submit.New(deps.NC, pub, deps.Log)
+	sized := submit.Sized{Submitter: submitter}
 	server := httpapi.New(httpOptions(cfg, deps.Version), httpapi.Deps{
-		NC: deps.NC, Listener: deps.Listener, Admission: admit, Submitter: submitter, Watcher: await.New(deps.NC, deps.Log),
+		NC: deps.NC, Listener: deps.Listener, Admission: admit, Submitter: sized, Watcher: await.New(deps.NC, deps.Log),
 		Publisher: pub, Log: deps.Log, Tracer: deps.Tracer, Now: deps.Now,
 	})
 	parts := []run.Component{submitter}
 	if deps.NATSDoor {
-		parts = append(parts, door.New(deps.JS, admit, submitter, pub, deps.Log, deps.Tracer, deps.Now))
+		parts = append(parts, door.New(deps.JS, admit, sized, pub, deps.Log, deps.Tracer, deps.Now))
 	}
 	return &Service{components: append(parts, server)}, nil
 }
@@ -86,7 +96,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 func httpOptions(cfg Config, version string) httpapi.Options {
 	return httpapi.Options{
 		SyncWait: time.Duration(cfg.SyncWaitSeconds * float64(time.Second)),
-		MaxBody:  cfg.MaxBodyBytes, Version: version,
+		MaxBody:  cfg.MaxBodyBytes, MaxBatch: cfg.MaxBatchBytes, MaxPayload: cfg.MaxPayloadBytes, Version: version,
 	}
 }
 
@@ -95,7 +105,7 @@ func (s *Service) Components() []run.Component { return s.components }
 
 // OpenAPI is the OpenAPI document of the REST API, as JSON.
 func OpenAPI(version string) ([]byte, error) {
-	return httpapi.New(httpapi.Options{MaxBody: 1 << 20, Version: version}, httpapi.Deps{Tracer: noop.NewTracerProvider(), Now: time.Now}).OpenAPI()
+	return httpapi.New(httpapi.Options{MaxBody: 1 << 20, MaxBatch: 16 << 20, MaxPayload: 8 << 20, Version: version}, httpapi.Deps{Tracer: noop.NewTracerProvider(), Now: time.Now}).OpenAPI()
 }
 
 // Access says for each route of the REST API who may use it: the one table that

@@ -19,8 +19,10 @@ type Rule struct {
 // Table lists every route.
 func Table() []Rule {
 	const (
-		get  = "GET"
-		post = "POST"
+		get   = "GET"
+		post  = "POST"
+		put   = "PUT"
+		patch = "PATCH"
 	)
 	return []Rule{
 		{get, "/healthz", ""},
@@ -29,9 +31,22 @@ func Table() []Rule {
 		{get, "/api/v1/auth/whoami", identity.Viewer},
 
 		{post, "/api/v1/jobs/submit", identity.Operator},
+		{post, "/api/v1/jobs/batch", identity.Operator},
+		{post, "/api/v1/jobs/retry", identity.Operator},
+		{get, "/api/v1/jobs/counts", identity.Viewer},
 		{get, "/api/v1/jobs", identity.Viewer},
 		{get, "/api/v1/jobs/{id}", identity.Viewer},
 		{post, "/api/v1/jobs/{id}/cancel", identity.Operator},
+		{post, "/api/v1/jobs/{id}/retry", identity.Operator},
+
+		{get, "/api/v1/job-types", identity.Viewer},
+		{post, "/api/v1/job-types", identity.Admin},
+		{put, "/api/v1/job-types/{name}", identity.Admin},
+		{patch, "/api/v1/job-types/{name}", identity.Admin},
+		{get, "/api/v1/queues", identity.Viewer},
+		{post, "/api/v1/queues/{name}/pause", identity.Admin},
+		{post, "/api/v1/queues/{name}/resume", identity.Admin},
+		{get, "/api/v1/workers", identity.Admin},
 
 		{get, "/api/v1/documents", identity.Viewer},
 		{get, "/api/v1/documents/{id}", identity.Viewer},

@@ -46,9 +46,10 @@ type Options struct {
 
 // Admission verifies callers and what they ask for.
 type Admission struct {
-	nc   *nats.Conn
-	now  func() time.Time
-	opts Options
+	nc      *nats.Conn
+	now     func() time.Time
+	opts    Options
+	schemas *schemas
 
 	mu    sync.RWMutex
 	known map[string]remembered
@@ -64,7 +65,7 @@ type remembered struct {
 
 // New makes an admission.
 func New(nc *nats.Conn, opts Options, now func() time.Time) *Admission {
-	return &Admission{nc: nc, now: now, opts: opts, known: map[string]remembered{}}
+	return &Admission{nc: nc, now: now, opts: opts, schemas: newSchemas(), known: map[string]remembered{}}
 }
 
 // ErrUnauthenticated is the one answer to every missing or bad key.
