@@ -121,7 +121,7 @@ func scanSummary(row pgx.CollectableRow) (contract.JobSummary, error) {
 func (s *Store) Counts(ctx context.Context) (contract.JobCounts, error) {
 	var c contract.JobCounts
 	err := s.db.Pool.QueryRow(ctx, `WITH live AS (
-			SELECT status FROM jobs.jobs WHERE id IN (`+liveIDs+`) AND status IN ('queued', 'running')
+			SELECT status FROM jobs.jobs WHERE id = ANY(ARRAY(`+liveIDs+`)) AND status IN ('queued', 'running')
 		), set_back AS (
 			SELECT setback, count(*) AS n FROM jobs.jobs WHERE setback IS NOT NULL GROUP BY setback
 		), total AS (

@@ -28,7 +28,7 @@ func (s *Store) Queues(ctx context.Context) ([]contract.Queue, error) {
 	}
 	rows, err = s.db.Pool.Query(ctx, `SELECT t.queue, j.status, j.priority, count(*)
 		FROM jobs.jobs AS j JOIN jobs.job_types AS t ON t.name = j.job_type
-		WHERE j.id IN (`+liveIDs+`) AND j.status IN ('queued', 'retry_wait', 'running') GROUP BY t.queue, j.status, j.priority`)
+		WHERE j.id = ANY(ARRAY(`+liveIDs+`)) AND j.status IN ('queued', 'retry_wait', 'running') GROUP BY t.queue, j.status, j.priority`)
 	if err != nil {
 		return nil, fmt.Errorf("count the jobs of queues: %w", err)
 	}
