@@ -44,6 +44,7 @@ const usage = `nexus runs jobs and loses none.
   nexus nats               run the NATS server alone, for services run one by one
   nexus migrate up|down    create, or remove, the database schemas; up also creates the streams
   nexus audit verify       hold the audit trail to its chain
+  nexus rebuild-broker     give a NATS server that lost its data the streams, and send unfinished jobs again
   nexus docs --out DIR     write the generated pages of the documentation
   nexus version            print the version
 
@@ -69,6 +70,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return migrate(ctx, args, stdout, stderr)
 	case command == "audit":
 		return auditCommand(ctx, args, stdout, stderr)
+	case command == "rebuild-broker":
+		return rebuildBroker(ctx, args, stdout, stderr)
 	case command == "nats":
 		return serveNATS(ctx, stdout, stderr)
 	case command == "worker":
@@ -182,6 +185,21 @@ Try:
 	}
 	b.WriteString("\nCtrl-C stops it; the next start goes on where this one ended.\n\n")
 	_, _ = io.WriteString(w, b.String())
+}
+
+func rebuildBroker(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	if len(args) != 0 {
+		return errors.New("want: nexus rebuild-broker")
+	}
+	cfg, err := settings(stderr)
+	if err != nil {
+		return err
+	}
+	if err := platform.RebuildBroker(ctx, cfg, stderr); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(stdout, "The streams and consumers are there, and the jobs that need it were sent again.")
+	return err
 }
 
 func migrate(ctx context.Context, args []string, stdout, stderr io.Writer) error {

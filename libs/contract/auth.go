@@ -210,7 +210,7 @@ const (
 	AreaFeature = "feature"
 )
 
-// What happens to keys and features.
+// What happens to keys, features and job types.
 const (
 	WhatCreated  = "created"
 	WhatUpdated  = "updated"

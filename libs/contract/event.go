@@ -48,6 +48,9 @@ const (
 	AreaJob    = "job"
 	AreaAuth   = "auth"
 	AreaSubmit = "submit"
+	// AreaJobType and AreaQueue are changes to how jobs are run.
+	AreaJobType = "job_type"
+	AreaQueue   = "queue"
 )
 
 // EventType is the versioned type of an event of an area: nexus.<area>.<what>.v1.
@@ -58,7 +61,39 @@ func EventType(area, what string) string {
 // Job events beyond those named after the state reached.
 const (
 	WhatStaleLease = "stale_lease_recovery"
+	// WhatProgress tells how far a run has come. It is not a state change, at
+	// most one a second comes for a job, and some may be missing.
+	WhatProgress = "progress"
 )
+
+// ProgressEvents begins the subjects of progress events.
+const ProgressEvents = "nexus.events." + AreaJob + "." + WhatProgress + "."
+
+// Events of the areas job_type and queue, beside WhatCreated.
+const (
+	WhatChanged = "changed"
+	WhatPaused  = "paused"
+	WhatResumed = "resumed"
+)
+
+// JobTypeChange is the data of a job_type event: the type after the change.
+type JobTypeChange struct {
+	JobType JobType `json:"job_type"`
+}
+
+// QueueChange is the data of a queue event.
+type QueueChange struct {
+	Queue  string `json:"queue"`
+	Paused bool   `json:"paused"`
+}
+
+// ProgressChange is the data of a progress event.
+type ProgressChange struct {
+	JobID   string  `json:"job_id"`
+	JobType string  `json:"job_type"`
+	Percent float64 `json:"percent"`
+	Message string  `json:"message,omitempty"`
+}
 
 // JobEventID is the id of the event of a job's version-th state change.
 func JobEventID(jobID string, version int) string {

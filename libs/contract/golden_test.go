@@ -107,10 +107,27 @@ func messages() []any {
 		contract.IntegrityRequest{},
 		contract.Job{},
 		contract.JobChange{},
+		contract.ProgressChange{},
+		contract.QueueChange{},
+		contract.JobTypeChange{},
+		contract.WorkersReply{},
+		contract.Worker{},
+		contract.SubmitPart{},
+		contract.SetJobTypeRequest{},
+		contract.RetryJobsRequest{},
+		contract.RetryJobsReply{},
+		contract.QueuesReply{},
+		contract.Queue{},
+		contract.PayloadRequest{},
+		contract.PayloadReply{},
+		contract.PauseQueueRequest{},
+		contract.JobProgress{},
+		contract.JobCounts{},
 		contract.JobRequest{},
 		contract.JobSummary{},
 		contract.JobType{},
 		contract.JobTypesReply{},
+		contract.LaneCounts{},
 		contract.LayerOutput{},
 		contract.LayerProvenance{},
 		contract.LeaseRef{},
@@ -235,6 +252,9 @@ func fill(v reflect.Value, name string) {
 	switch x := v.Addr().Interface().(type) {
 	case *time.Time:
 		*x = time.Date(2024, 2, 29, 12, 0, 0, 123_456_000, time.UTC)
+		return
+	case *[]byte:
+		*x = []byte(name)
 		return
 	case *json.RawMessage:
 		*x = json.RawMessage(`{"raw":"` + name + `"}`)

@@ -25,7 +25,7 @@ func Statuses() []Status {
 	return []Status{StatusQueued, StatusRunning, StatusRetryWait, StatusSucceeded, StatusFailed, StatusCancelled}
 }
 
-// Finished reports whether a job in this state never changes again.
+// Finished reports whether a job in this state never changes again by itself.
 func (s Status) Finished() bool {
 	return s == StatusSucceeded || s == StatusFailed || s == StatusCancelled
 }
@@ -53,9 +53,14 @@ const (
 const (
 	MaxAttemptsLimit   = 10
 	DefaultMaxAttempts = 3
-	// MaxPayload is the largest job payload, in bytes. A command carries
-	// several submissions and must stay below the broker's 1 MiB message limit.
-	MaxPayload = 256 << 10
+	// MaxPayload is the largest job payload there can be, in bytes; a gateway may
+	// be set to take less.
+	MaxPayload = 32 << 20
+	// MaxInlinePayload is the largest payload that travels inside other
+	// messages, in bytes. A larger one is fetched in parts, see PayloadRequest.
+	MaxInlinePayload = 256 << 10
+	// MaxPayloadPart is how much of a payload one PayloadReply holds, in bytes.
+	MaxPayloadPart = 512 << 10
 	// MaxResult is the largest result, or artifact payload, in bytes.
 	MaxResult = 256 << 10
 	// MaxArtifactRef is the longest reference of an artifact, in bytes.
@@ -66,6 +71,17 @@ const (
 	MaxIdempotencyKey = 200
 	// MaxSubmissions bounds the jobs of one command.
 	MaxSubmissions = 64
+	// MaxBatchJobs bounds the jobs of one atomic command.
+	MaxBatchJobs = 1000
+	// MaxDelay is how far ahead a first run, a retry or a snooze may be set.
+	MaxDelay = 366 * 24 * time.Hour
+	// MaxTimeoutSeconds is the longest a run may be allowed to take.
+	MaxTimeoutSeconds = 86_400
+	// MaxTags bounds the tags of a job, MaxTag the length of one in bytes.
+	MaxTags = 16
+	MaxTag  = 64
+	// MaxSnoozes bounds how often one job may be put off.
+	MaxSnoozes = 1000
 	// MaxRunsPerMessage bounds the jobs of one run message.
 	MaxRunsPerMessage = 32
 	// MaxBatch bounds the jobs of one claim, heartbeat or finish request.
@@ -90,7 +106,19 @@ type Submission struct {
 	ExecutionMode  ExecutionMode   `json:"execution_mode"`
 	Payload        json.RawMessage `json:"payload"`
 	IdempotencyKey string          `json:"idempotency_key,omitempty"`
-	MaxAttempts    int             `json:"max_attempts"`
+	// RequestHash stands for all that the client sent. Two submissions under one
+	// idempotency key are the same request when it is the same.
+	RequestHash string `json:"request_hash,omitempty"`
+	MaxAttempts int    `json:"max_attempts"`
+	// Priority is the lane; empty means normal.
+	Priority string `json:"priority,omitempty"`
+	// RunAt and DelaySeconds put the first run off; at most one is set. A time
+	// that has passed means at once.
+	RunAt        *time.Time `json:"run_at,omitempty"`
+	DelaySeconds float64    `json:"delay_seconds,omitempty"`
+	// TimeoutSeconds overrides that of the job type; zero does not.
+	TimeoutSeconds int      `json:"timeout_seconds,omitempty"`
+	Tags           []string `json:"tags,omitempty"`
 	// CreatedBy is the owner of the verified key or token.
 	CreatedBy   string `json:"created_by"`
 	RequestID   string `json:"request_id,omitempty"`
@@ -101,6 +129,28 @@ type Submission struct {
 // independent of each other: one refused does not touch the rest.
 type SubmitCommand struct {
 	Submissions []Submission `json:"submissions"`
+	// Atomic commands are recorded whole or not at all.
+	Atomic bool `json:"atomic,omitempty"`
+}
+
+// TypeSubmitPart is the type of SubmitPart messages.
+const TypeSubmitPart = "nexus.cmd.jobs.part.v1"
+
+const (
+	// MaxCommandParts bounds the parts of a command.
+	MaxCommandParts = 128
+	// MaxCommandPart is how much of a command one part holds, in bytes.
+	MaxCommandPart = 600 << 10
+)
+
+// SubmitPart is a part of a SubmitCommand that is larger than a message. The
+// recorder acts once it has all of them.
+type SubmitPart struct {
+	CommandID string `json:"command_id"`
+	// Part counts from 0 to Parts-1.
+	Part  int    `json:"part"`
+	Parts int    `json:"parts"`
+	Body  []byte `json:"body"`
 }
 
 // SubmitVerdict answers one submission.
@@ -121,6 +171,9 @@ const (
 	CodeConflict       = "conflict"
 	CodeUnknownJobType = "unknown_job_type"
 	CodeInvalid        = "validation_error"
+	// CodeNotRecorded marks the submissions of an atomic command that were in
+	// order themselves; another one was refused.
+	CodeNotRecorded = "not_recorded"
 )
 
 // SubmitReply answers a part of one or more commands of one gateway.
@@ -162,16 +215,34 @@ type ClaimReply struct {
 
 // Grant is the right to run one attempt of one job.
 type Grant struct {
-	JobID          string          `json:"job_id"`
-	JobType        string          `json:"job_type"`
-	LeaseToken     string          `json:"lease_token"`
-	Attempt        int             `json:"attempt"`
-	MaxAttempts    int             `json:"max_attempts"`
-	TimeoutSeconds int             `json:"timeout_seconds"`
-	CreatedBy      string          `json:"created_by"`
-	RequestID      string          `json:"request_id,omitempty"`
-	TraceParent    string          `json:"traceparent,omitempty"`
-	Payload        json.RawMessage `json:"payload"`
+	JobID          string `json:"job_id"`
+	JobType        string `json:"job_type"`
+	LeaseToken     string `json:"lease_token"`
+	Attempt        int    `json:"attempt"`
+	MaxAttempts    int    `json:"max_attempts"`
+	TimeoutSeconds int    `json:"timeout_seconds"`
+	CreatedBy      string `json:"created_by"`
+	RequestID      string `json:"request_id,omitempty"`
+	TraceParent    string `json:"traceparent,omitempty"`
+	// Payload is null where PayloadBytes is set.
+	Payload json.RawMessage `json:"payload"`
+	// PayloadBytes is the size of a payload too large for a grant; it is fetched
+	// with PayloadRequest.
+	PayloadBytes int `json:"payload_bytes,omitempty"`
+}
+
+// PayloadRequest asks for a part of a job's payload.
+type PayloadRequest struct {
+	JobID  string `json:"job_id"`
+	Offset int    `json:"offset"`
+}
+
+// PayloadReply is the part of a payload that begins at the offset asked for, at
+// most MaxPayloadPart bytes.
+type PayloadReply struct {
+	Part []byte `json:"part"`
+	// Size is that of the whole payload, in bytes.
+	Size int `json:"size"`
 }
 
 // HeartbeatRequest renews leases and says that a worker lives.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"unicode"
 	"unicode/utf8"
 )
@@ -45,7 +46,9 @@ func isObject(p []byte) bool {
 	return false
 }
 
-// depth is how deep valid JSON is nested.
+// PayloadDepth is how deep valid JSON is nested.
+func PayloadDepth(p []byte) int { return depth(p) }
+
 func depth(p []byte) int {
 	deepest, level, quoted := 0, 0, false
 	for i := 0; i < len(p); i++ {
@@ -95,4 +98,54 @@ func CheckIdempotencyKey(key string) error {
 		}
 	}
 	return nil
+}
+
+// CheckTags reports what is wrong with a job's tags: at most MaxTags of them, no
+// two the same, each 1 to MaxTag of a-z A-Z 0-9 _ - . : / =.
+func CheckTags(tags []string) error {
+	if len(tags) > MaxTags {
+		return fmt.Errorf("there are %d tags; the limit is %d", len(tags), MaxTags)
+	}
+	for i, tag := range tags {
+		if err := CheckTag(tag); err != nil {
+			return err
+		}
+		if slices.Contains(tags[:i], tag) {
+			return fmt.Errorf("tag '%s' is given twice", tag)
+		}
+	}
+	return nil
+}
+
+// CheckTag reports what is wrong with one tag.
+func CheckTag(tag string) error {
+	if tag == "" || len(tag) > MaxTag {
+		return fmt.Errorf("a tag has %d bytes: want 1 to %d", len(tag), MaxTag)
+	}
+	for i := range len(tag) {
+		if c := tag[i]; !ValidToken(tag[i:i+1]) && c != '.' && c != ':' && c != '/' && c != '=' {
+			return errors.New("a tag may hold a-z A-Z 0-9 _ - . : / = only")
+		}
+	}
+	return nil
+}
+
+// FetchPayload puts a payload of size bytes together; ask fetches the part that
+// begins at an offset.
+func FetchPayload(size int, ask func(offset int) (PayloadReply, error)) (json.RawMessage, error) {
+	if size > MaxPayload {
+		return nil, fmt.Errorf("the payload has %d bytes; the limit is %d", size, MaxPayload)
+	}
+	out := make([]byte, 0, size)
+	for len(out) < size {
+		reply, err := ask(len(out))
+		if err != nil {
+			return nil, fmt.Errorf("fetch the payload from byte %d: %w", len(out), err)
+		}
+		if len(reply.Part) == 0 || reply.Size != size || len(out)+len(reply.Part) > size {
+			return nil, fmt.Errorf("the payload has %d bytes, not the %d it should have", reply.Size, size)
+		}
+		out = append(out, reply.Part...)
+	}
+	return out, nil
 }

@@ -88,7 +88,7 @@ func TestBadPayloads(t *testing.T) {
 		"cut character":           {"{\"a\":\"\xe6\x9d\"}", notUTF8},
 		"overlong NUL":            {"{\"a\":\"\xc0\x80\"}", notUTF8},
 		"surrogate in UTF-8":      {"{\"a\":\"\xed\xa0\x80\"}", notUTF8},
-		"one byte too large":      {sized(contract.MaxPayload + 1), "payload has 262145 bytes; the limit is 262144"},
+		"one byte too large":      {sized(contract.MaxPayload + 1), "payload has 33554433 bytes; the limit is 33554432"},
 	} {
 		require.EqualError(t, contract.CheckPayload([]byte(tc.payload)), tc.problem, name)
 	}

@@ -66,12 +66,19 @@ func Consumers(lease time.Duration) []Consumer {
 		{Stream: StreamDead, Durable: ConsumerDead, Filter: PatternDead, AckWait: 30 * time.Second, MaxAckPending: 1_000},
 	}
 	for _, q := range []string{QueueCorpus, QueuePlugins, QueueBench} {
-		for _, lane := range Lanes() {
-			out = append(out, Consumer{
-				Stream: StreamRuns, Durable: RunConsumer(q, lane.Priority), Filter: RunFilter(q, lane.Priority),
-				AckWait: lease, MaxAckPending: 20_000,
-			})
-		}
+		out = append(out, QueueConsumers(q, lease)...)
+	}
+	return out
+}
+
+// QueueConsumers lists the consumers of one queue, one for each lane.
+func QueueConsumers(queue string, lease time.Duration) []Consumer {
+	var out []Consumer
+	for _, lane := range Lanes() {
+		out = append(out, Consumer{
+			Stream: StreamRuns, Durable: RunConsumer(queue, lane.Priority), Filter: RunFilter(queue, lane.Priority),
+			AckWait: lease, MaxAckPending: 20_000,
+		})
 	}
 	return out
 }

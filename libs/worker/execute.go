@@ -105,6 +105,10 @@ func (w *Worker) runHandler(ctx context.Context, i *item) (Result, error) {
 	timeout := time.Duration(g.TimeoutSeconds) * time.Second
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("the run took longer than its limit of %s", timeout))
 	defer cancel()
+	payload, err := w.payload(ctx, g)
+	if err != nil {
+		return Result{}, err
+	}
 	done := make(chan handled, 1)
 	go func() {
 		defer func() {
@@ -115,7 +119,7 @@ func (w *Worker) runHandler(ctx context.Context, i *item) (Result, error) {
 		}()
 		result, err := handler(ctx, Job{
 			ID: g.JobID, Type: g.JobType, Attempt: g.Attempt, MaxAttempts: g.MaxAttempts,
-			Payload: g.Payload, CreatedBy: g.CreatedBy, RequestID: g.RequestID,
+			Payload: payload, CreatedBy: g.CreatedBy, RequestID: g.RequestID,
 			report: func(percent float64, message string) { w.progress(i, percent, message) },
 		})
 		done <- handled{result, err}

@@ -23,12 +23,15 @@ type platform struct {
 	data string
 }
 
+// maxPayload is small enough for the NATS door to be asked for more.
+const maxPayload = "NEXUS_MAX_PAYLOAD_BYTES=262144"
+
 // oneProcess starts everything in one process, on a database of the test
 // server.
 func oneProcess(t testing.TB, more ...string) platform {
 	t.Helper()
 	database, dir := testkit.EmptyDatabase(t), dataDir(t)
-	env := append(freePorts(), "NEXUS_DATA_DIR="+dir, "NEXUS_DATABASE_URL="+database, "NEXUS_CORPUS_ROOT="+corpusRoot(t))
+	env := append(freePorts(), "NEXUS_DATA_DIR="+dir, "NEXUS_DATABASE_URL="+database, "NEXUS_CORPUS_ROOT="+corpusRoot(t), maxPayload)
 	p := launch(t, t.TempDir(), append(env, more...), "up")
 	return platform{http: p.http, nats: p.nats, database: database, data: dir}
 }
@@ -39,7 +42,7 @@ func sixProcesses(t testing.TB) platform {
 	database, dir := testkit.EmptyDatabase(t), dataDir(t)
 	server := launch(t, t.TempDir(), append(freePorts(), "NEXUS_DATA_DIR="+dir), "nats")
 	env := append(freePorts(), "NEXUS_NATS_URL="+server.nats, "NEXUS_NATS_KEYS_DIR="+dir+"/keys", "NEXUS_DATA_DIR="+dir,
-		"NEXUS_DATABASE_URL="+database, "NEXUS_CORPUS_ROOT="+corpusRoot(t))
+		"NEXUS_DATABASE_URL="+database, "NEXUS_CORPUS_ROOT="+corpusRoot(t), maxPayload)
 	out := platform{nats: server.nats, database: database}
 	for _, service := range []string{"auth", "audit", "jobs", "corpus", "plugins", "gateway"} {
 		p := launch(t, t.TempDir(), env, service)
@@ -222,7 +225,7 @@ func bothDoors(t *testing.T, p platform) {
 			{"integrity_audit", map[string]any{"max_attempts": "many"}, "validation_error"},
 			{"integrity_audit", map[string]any{"created_by": "dev-admin"}, "validation_error"},
 			{"integrity_audit", map[string]any{"idempotency_key": "a\nb"}, "validation_error"},
-			{"integrity_audit", map[string]any{"payload": map[string]string{"a": strings.Repeat("x", contract.MaxPayload)}}, "too_large"},
+			{"integrity_audit", map[string]any{"payload": map[string]string{"a": strings.Repeat("x", 256<<10)}}, "too_large"},
 			{"analyze", map[string]any{"payload": map[string]string{"mode": "RAW", "document_id": uuid.NewString()}}, "forbidden"},
 			{"analyze", map[string]any{"payload": map[string]string{"mode": "LOUD"}}, "validation_error"},
 		} {

@@ -30,10 +30,15 @@ type operation struct {
 // get past the decoder where one is needed.
 func operations() []operation {
 	bodies := map[string]string{
-		"POST /api/v1/jobs/submit":     `{"job_type":"analyze"}`,
-		"POST /api/v1/auth/keys":       `{"owner":"new","role":"viewer"}`,
-		"PATCH /api/v1/auth/keys/{id}": `{"enabled":false}`,
-		"PUT /api/v1/features/{name}":  `{"enabled":false}`,
+		"POST /api/v1/jobs/submit":       `{"job_type":"analyze"}`,
+		"POST /api/v1/auth/keys":         `{"owner":"new","role":"viewer"}`,
+		"PATCH /api/v1/auth/keys/{id}":   `{"enabled":false}`,
+		"PUT /api/v1/features/{name}":    `{"enabled":false}`,
+		"POST /api/v1/jobs/batch":        `{"jobs":[{"job_type":"analyze"}]}`,
+		"POST /api/v1/jobs/retry":        `{"status":"failed"}`,
+		"POST /api/v1/job-types":         `{"name":"brew_tea","queue":"kitchen"}`,
+		"PUT /api/v1/job-types/{name}":   `{}`,
+		"PATCH /api/v1/job-types/{name}": `{"enabled":false}`,
 	}
 	var out []operation
 	for _, r := range gateway.Access() {
@@ -47,7 +52,11 @@ func (o operation) url() string {
 	if strings.HasPrefix(o.path, "/api/v1/dead-letters/") {
 		id = "7"
 	}
-	return strings.NewReplacer("{id}", id, "{name}", "on").Replace(o.path)
+	name := "on"
+	if strings.HasPrefix(o.path, "/api/v1/job-types/") {
+		name = contract.JobAnalyze
+	}
+	return strings.NewReplacer("{id}", id, "{name}", name).Replace(o.path)
 }
 
 // good is the status of an answer to whoever may ask.

@@ -75,6 +75,8 @@ func TestDoorSubmits(t *testing.T) {
 	rest := g.as("ann").submit(200, `{"job_type":"ingest_batch","idempotency_key":"k 1"}`)
 	require.Equal(t, rest.JobID, s.JobID, "a key means one job at both doors")
 	s.Ref = ""
+	require.Len(t, s.RequestHash, 64)
+	s.RequestHash = ""
 	require.Equal(t, contract.Submission{
 		JobID: rest.JobID, JobType: "ingest_batch", ExecutionMode: contract.ModeAsync, Payload: json.RawMessage(`{"source_paths":["a"]}`),
 		IdempotencyKey: "k 1", MaxAttempts: 7, CreatedBy: "ann", RequestID: "door-1", TraceParent: traceParent,
@@ -137,7 +139,7 @@ func TestDoorRefuses(t *testing.T) {
 		{"ann.analyze", `{"payload":null}`, "validation_error", "JSON object"},
 		{"ann.analyze", `{"payload":{"a":"\u0000"}}`, "validation_error", "NUL"},
 		{"ann.analyze", "{\"payload\":{\"a\":\"\xff\"}}", "validation_error", "UTF-8"},
-		{"ann.analyze", `{"payload":{"p":"` + strings.Repeat("x", contract.MaxPayload) + `"}}`, "too_large", "the limit is 262144"},
+		{"ann.analyze", `{"payload":{"p":"` + strings.Repeat("x", maxPayload) + `"}}`, "too_large", "the limit is 524288"},
 		{"ann.analyze", `{"payload":{"mode":"RAW"}}`, "forbidden", "Mode 'RAW' is not allowed"},
 		{"res.analyze", `{"payload":{"mode":"raw"}}`, "validation_error", "Unknown mode"},
 		{"ann.brew_tea", `{}`, "unknown_job_type", "Unknown job_type 'brew_tea'"},
@@ -380,7 +382,7 @@ func TestDoorWithoutItsStream(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	require.NoError(t, w.js.DeleteStream(t.Context(), contract.StreamSubmit))
-	s, err := gateway.New(gateway.Config{SyncWaitSeconds: 1, MaxBodyBytes: 1024}, gateway.Deps{
+	s, err := gateway.New(gateway.Config{SyncWaitSeconds: 1, MaxBodyBytes: 1024, MaxPayloadBytes: 1024}, gateway.Deps{
 		NC: w.nc, JS: w.js, NATSDoor: true, Tokens: tokens(), Tracer: noop.NewTracerProvider(), Now: w.clock.now,
 	})
 	require.NoError(t, err)

@@ -39,7 +39,9 @@ type Config struct {
 	RawModeEnabled  bool    `env:"RAW_MODE_ENABLED" envDefault:"true" doc:"Allow RAW mode to researchers whose key allows it."`
 	AsyncEnabled    bool    `env:"ASYNC_JOBS_ENABLED" envDefault:"true" doc:"Allow execution_mode async."`
 	SyncWaitSeconds float64 `env:"SYNC_WAIT_SECONDS" envDefault:"30" doc:"How long a sync submit waits for its job to finish, in seconds."`
-	MaxBodyBytes    int     `env:"HTTP_MAX_BODY_BYTES" envDefault:"1048576" doc:"The largest request body, in bytes."`
+	MaxBodyBytes    int     `env:"HTTP_MAX_BODY_BYTES" envDefault:"1048576" doc:"The largest request body, in bytes, of routes that have no limit of their own."`
+	MaxBatchBytes   int     `env:"HTTP_MAX_BATCH_BYTES" envDefault:"16777216" doc:"The largest request body of a batch of jobs, in bytes."`
+	MaxPayloadBytes int     `env:"MAX_PAYLOAD_BYTES" envDefault:"8388608" doc:"The largest payload of a job, in bytes."`
 	ShadowEnabled   bool    `env:"SHADOW_EXECUTION_ENABLED" envDefault:"false" doc:"Allow execution_mode shadow where the feature shadow_execution is open."`
 	RateLimits      string  `env:"RATE_LIMIT_DEFAULTS" envDefault:"viewer=6000,operator=60000,researcher=60000,admin=60000" doc:"Requests a minute of a key, by role, for keys without a limit of their own; 0 is no limit."`
 	AuthFailures    int     `env:"AUTH_FAILURES_PER_MINUTE" envDefault:"30" doc:"How often an address may show a bad key or token, a minute; then it has to wait. 0 is no limit."`
@@ -66,6 +68,12 @@ func (c Config) Validate() error {
 	}
 	if _, err := c.proxies(); err != nil {
 		errs = append(errs, fmt.Errorf("NEXUS_TRUSTED_PROXIES: %w", err))
+	}
+	if c.MaxBatchBytes < 1024 || c.MaxBatchBytes > 64<<20 {
+		errs = append(errs, fmt.Errorf("NEXUS_HTTP_MAX_BATCH_BYTES is %d: want 1024 to 67108864", c.MaxBatchBytes))
+	}
+	if c.MaxPayloadBytes < 1024 || c.MaxPayloadBytes > contract.MaxPayload {
+		errs = append(errs, fmt.Errorf("NEXUS_MAX_PAYLOAD_BYTES is %d: want 1024 to %d", c.MaxPayloadBytes, contract.MaxPayload))
 	}
 	return errors.Join(errs...)
 }
@@ -124,18 +132,20 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	pub := bus.NewPublisher(deps.JS, "gateway", deps.Now)
 	admit := admission.New(deps.NC, tokens, admission.Options{
 		RawEnabled: cfg.RawModeEnabled, AsyncEnabled: cfg.AsyncEnabled, ShadowEnabled: cfg.ShadowEnabled, MLEnabled: deps.MLEnabled,
+		MaxPayload: cfg.MaxPayloadBytes,
 	}, deps.Log, deps.Now)
 	submitter := submit.New(deps.NC, pub, deps.Log)
+	sized := submit.Sized{Submitter: submitter}
 	buckets := limit.New(deps.NC, uuid.NewString(), deps.Log, deps.Now)
 	limits := quota.New(buckets, defaults)
 	decisions := decision.New(pub, deps.Log, deps.Now)
 	server := httpapi.New(opts, httpapi.Deps{
-		NC: deps.NC, Listener: deps.Listener, Admission: admit, Submitter: submitter, Watcher: await.New(deps.NC, deps.Log),
+		NC: deps.NC, Listener: deps.Listener, Admission: admit, Submitter: sized, Watcher: await.New(deps.NC, deps.Log),
 		Decisions: decisions, Limits: limits, Buckets: buckets, Log: deps.Log, Tracer: deps.Tracer, Now: deps.Now,
 	})
 	parts := []run.Component{admit, buckets, decisions, submitter}
 	if deps.NATSDoor {
-		parts = append(parts, door.New(deps.JS, admit, limits, submitter, pub, deps.Log, deps.Tracer, deps.Now))
+		parts = append(parts, door.New(deps.JS, admit, limits, sized, pub, deps.Log, deps.Tracer, deps.Now))
 	}
 	return &Service{components: append(parts, server)}, nil
 }
@@ -144,7 +154,7 @@ func httpOptions(cfg Config, version string) (httpapi.Options, error) {
 	proxies, err := cfg.proxies()
 	return httpapi.Options{
 		SyncWait: time.Duration(cfg.SyncWaitSeconds * float64(time.Second)), AuthFailures: cfg.AuthFailures, Proxies: proxies,
-		MaxBody: cfg.MaxBodyBytes, Version: version,
+		MaxBody: cfg.MaxBodyBytes, MaxBatch: cfg.MaxBatchBytes, MaxPayload: cfg.MaxPayloadBytes, Version: version,
 	}, err
 }
 
@@ -153,7 +163,7 @@ func (s *Service) Components() []run.Component { return s.components }
 
 // OpenAPI is the OpenAPI document of the REST API, as JSON.
 func OpenAPI(version string) ([]byte, error) {
-	return httpapi.New(httpapi.Options{MaxBody: 1 << 20, Version: version}, httpapi.Deps{Tracer: noop.NewTracerProvider(), Now: time.Now}).OpenAPI()
+	return httpapi.New(httpapi.Options{MaxBody: 1 << 20, MaxBatch: 16 << 20, MaxPayload: 8 << 20, Version: version}, httpapi.Deps{Tracer: noop.NewTracerProvider(), Now: time.Now}).OpenAPI()
 }
 
 // Access says for each route of the REST API who may use it: the one table that

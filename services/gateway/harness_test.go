@@ -136,7 +136,8 @@ func subjects() map[string][]string {
 			contract.RPCAuthKeys, contract.RPCAuthKey, contract.RPCAuthKeyCreate, contract.RPCAuthKeyUpdate, contract.RPCAuthKeyRotate,
 			contract.RPCAuthToken, contract.RPCAuthRefresh, contract.RPCAuthKeySet,
 		},
-		"jobs":    {contract.RPCJobsTypes, contract.RPCJobsGet, contract.RPCJobsList, contract.RPCJobsCancel},
+		"jobs": {contract.RPCJobsTypes, contract.RPCJobsGet, contract.RPCJobsList, contract.RPCJobsCancel, contract.RPCJobsPayload, contract.RPCJobsCounts,
+			contract.RPCJobsRetry, contract.RPCJobsRetryMany, contract.RPCJobsSetType, contract.RPCJobsWorkers, contract.RPCJobsQueues, contract.RPCJobsPause},
 		"corpus":  {contract.RPCCorpusDocuments, contract.RPCCorpusDocument, contract.RPCCorpusIngestJob},
 		"plugins": {contract.RPCPluginsRuns, contract.RPCPluginsRun},
 		"audit": {
@@ -173,8 +174,8 @@ func (w *world) defaults() {
 		contract.RPCAuthRefresh:       always(contract.Token{TokenType: "Bearer"}),
 		contract.RPCAuthKeySet:        always(contract.KeySetReply{}),
 		contract.RPCJobsTypes: always(contract.JobTypesReply{JobTypes: []contract.JobType{
-			{Name: contract.JobAnalyze, Queue: contract.QueuePlugins, MaxAttempts: 3, ModeGated: true},
-			{Name: contract.JobIngestBatch, Queue: contract.QueueCorpus, MaxAttempts: 4},
+			{Name: contract.JobAnalyze, Queue: contract.QueuePlugins, MaxAttempts: 3, ModeGated: true, Enabled: true},
+			{Name: contract.JobIngestBatch, Queue: contract.QueueCorpus, MaxAttempts: 4, Enabled: true},
 		}}),
 		contract.RPCJobsGet:           always(contract.Job{JobSummary: contract.JobSummary{Status: contract.StatusRunning}}),
 		contract.RPCJobsList:          always(contract.ListJobsReply{Jobs: []contract.JobSummary{}}),
@@ -189,10 +190,24 @@ func (w *world) defaults() {
 		contract.RPCDeadLetterReplay:  always(contract.DeadLetter{}),
 		contract.RPCDeadLetterDiscard: always(contract.DeadLetter{}),
 		contract.RPCAuditLogs:         always(contract.AuditReply{Entries: []contract.AuditEntry{}}),
+		contract.RPCJobsCounts:        always(contract.JobCounts{Queued: 3}),
+		contract.RPCJobsRetry:         always(contract.Job{JobSummary: contract.JobSummary{Status: contract.StatusQueued}}),
+		contract.RPCJobsRetryMany:     always(contract.RetryJobsReply{JobIDs: []string{}}),
+		contract.RPCJobsSetType:       echoType,
+		contract.RPCJobsWorkers:       always(contract.WorkersReply{Workers: []contract.Worker{}}),
+		contract.RPCJobsQueues:        always(contract.QueuesReply{Queues: []contract.Queue{}}),
+		contract.RPCJobsPause:         always(contract.Queue{Name: "corpus", Paused: true}),
 	}
 }
 
 func always(v any) answer { return func(json.RawMessage) (any, error) { return v, nil } }
+
+// echoType answers with the job type that was to be set.
+func echoType(data json.RawMessage) (any, error) {
+	var req contract.SetJobTypeRequest
+	err := json.Unmarshal(data, &req)
+	return req.JobType, err
+}
 
 func refuses(err error) answer { return func(json.RawMessage) (any, error) { return nil, err } }
 
@@ -495,7 +510,7 @@ func (w *world) gateway(settings ...setting) *instance {
 	nc, err := bus.Connect(network.url(), "gateway", zerolog.New(w.log), nats.ReconnectBufSize(-1))
 	require.NoError(w.t, err)
 	w.t.Cleanup(nc.Close)
-	cfg := gateway.Config{HTTPAddr: listener.Addr().String(), RawModeEnabled: true, AsyncEnabled: true, SyncWaitSeconds: 60, MaxBodyBytes: 1 << 20}
+	cfg := gateway.Config{HTTPAddr: listener.Addr().String(), RawModeEnabled: true, AsyncEnabled: true, SyncWaitSeconds: 60, MaxBodyBytes: 1 << 20, MaxBatchBytes: 4 << 20, MaxPayloadBytes: maxPayload}
 	deps := gateway.Deps{
 		NC: nc, JS: testkit.JetStream(w.t, nc), Listener: listener, Log: zerolog.New(w.log), Tracer: noop.NewTracerProvider(),
 		Now: w.clock.now, Version: "1.2.3", Tokens: tokens(),
@@ -508,6 +523,9 @@ func (w *world) gateway(settings ...setting) *instance {
 	require.NoError(w.t, err)
 	return &instance{w: w, address: listener.Addr().String(), wire: network, nc: nc, stop: testkit.Start(w.t, s.Components()...)}
 }
+
+// maxPayload is the largest payload of the gateways of these tests.
+const maxPayload = 512 << 10
 
 // start is a gateway in a world of its own.
 func start(t testing.TB, settings ...setting) (*world, *instance) {

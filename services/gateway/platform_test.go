@@ -206,7 +206,7 @@ func TestSettings(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, gateway.Config{
 		HTTPAddr: "127.0.0.1:8080", RawModeEnabled: true, AsyncEnabled: true, SyncWaitSeconds: 30, MaxBodyBytes: 1 << 20,
-		RateLimits: "viewer=6000,operator=60000,researcher=60000,admin=60000", AuthFailures: 30,
+		RateLimits: "viewer=6000,operator=60000,researcher=60000,admin=60000", AuthFailures: 30, MaxBatchBytes: 16 << 20, MaxPayloadBytes: 8 << 20,
 	}, cfg)
 	for _, tc := range []struct{ setting, value string }{
 		{"NEXUS_HTTP_ADDR", "8080"},
@@ -258,14 +258,14 @@ func TestSettings(t *testing.T) {
 
 func TestBodyLimitIsASetting(t *testing.T) {
 	t.Parallel()
-	_, g := start(t, with(func(c *gateway.Config) { c.MaxBodyBytes = 2000 }))
+	_, g := start(t, with(func(c *gateway.Config) { c.MaxBodyBytes, c.MaxPayloadBytes = 2000, 64<<10 }))
 	c := g.role(identity.Operator)
 	body := func(n int) string {
 		const frame = `{"job_type":"ingest_batch","payload":{"p":""}}`
-		return strings.Replace(frame, `""`, `"`+strings.Repeat("x", n-len(frame))+`"`, 1)
+		return frame + strings.Repeat(" ", n-len(frame))
 	}
-	c.submit(http.StatusOK, body(1999))
-	p := c.send(http.MethodPost, submitURL, body(2001)).fails(http.StatusRequestEntityTooLarge, "too_large")
+	c.submit(http.StatusOK, body(128<<10-1))
+	p := c.send(http.MethodPost, submitURL, body(128<<10+1)).fails(http.StatusRequestEntityTooLarge, "too_large")
 	require.Equal(t, "The body is larger than this server takes.", p.Detail)
 }
 

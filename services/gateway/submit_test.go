@@ -34,7 +34,8 @@ func TestSubmitReachesTheRecorder(t *testing.T) {
 		requestID, "submit-1", "Traceparent", traceParent).is(http.StatusOK, &out)
 	s := testkit.Receive(t, w.recorded)
 	require.NotEmpty(t, s.Ref)
-	s.Ref = ""
+	require.Len(t, s.RequestHash, 64)
+	s.Ref, s.RequestHash = "", ""
 	require.Equal(t, contract.Submission{
 		JobID: out.JobID, JobType: "ingest_batch", ExecutionMode: "async", Payload: json.RawMessage(`{"source_paths":["a"]}`), IdempotencyKey: "k 1",
 		MaxAttempts: 7, CreatedBy: ownerOf(identity.Operator), RequestID: "submit-1", TraceParent: traceParent,
@@ -101,7 +102,7 @@ func TestJobTypes(t *testing.T) {
 	c.submit(http.StatusOK, `{"job_type":"analyze"}`)
 	require.Len(t, w.requests(contract.RPCJobsTypes), 1, "asked once for many submits")
 
-	w.answer(contract.RPCJobsTypes, always(contract.JobTypesReply{JobTypes: []contract.JobType{{Name: "brew_tea", MaxAttempts: 2}}}))
+	w.answer(contract.RPCJobsTypes, always(contract.JobTypesReply{JobTypes: []contract.JobType{{Name: "brew_tea", MaxAttempts: 2, Enabled: true}}}))
 	c.send(http.MethodPost, submitURL, body).fails(http.StatusBadRequest, "unknown_job_type")
 	w.clock.advance(5 * time.Second)
 	c.submit(http.StatusOK, body)
@@ -260,14 +261,14 @@ func TestHostilePayloads(t *testing.T) {
 		"{\"a\":\"\xff\"}": 422, "{\"a\":\"\xc0\x80\"}": 422, "{\"a\":\"\xed\xa0\x80\"}": 422,
 		`{"a":01}`: 400, `{"a":NaN}`: 400, `{"a":1E400}`: 400, `{'a':1}`: 400, `{"a":"` + "\x01" + `"}`: 400, `{"a":1}}`: 400,
 		`{"a":` + strings.Repeat("[", 10_001) + strings.Repeat("]", 10_001) + `}`: 400,
-		sized(contract.MaxPayload + 1):                                            413,
+		sized(maxPayload + 1): 413,
 	} {
 		r := c.send(http.MethodPost, submitURL, `{"job_type":"ingest_batch","payload":`+payload+`}`)
 		require.Equal(t, want, r.status, "%.60s: %.200s", payload, r.body)
 	}
 	require.Empty(t, w.recorded)
-	c.submit(http.StatusOK, `{"job_type":"ingest_batch","payload":`+sized(contract.MaxPayload)+`}`)
-	require.Len(t, testkit.Receive(t, w.recorded).Payload, contract.MaxPayload)
+	c.submit(http.StatusOK, `{"job_type":"ingest_batch","payload":`+sized(maxPayload)+`}`)
+	require.Len(t, testkit.Receive(t, w.recorded).Payload, maxPayload)
 }
 
 func TestLargePayloadsTogetherFitTheirCommands(t *testing.T) {

@@ -169,7 +169,8 @@ func TestGuaranteeBrokerLossLosesNoJob(t *testing.T) {
 	}, "the run messages did not arrive")
 	require.NoError(t, stream.Purge(t.Context()))
 	// The sweeper waits until a message cannot be on its way any more.
-	_, err = h.db.Pool.Exec(t.Context(), `UPDATE jobs.jobs SET dispatched_at = dispatched_at - interval '1 minute'`)
+	_, err = h.db.Pool.Exec(t.Context(), `WITH d AS (UPDATE jobs.dispatches SET dispatched_at = dispatched_at - interval '1 minute')
+		UPDATE jobs.jobs SET dispatched_at = dispatched_at - interval '1 minute'`)
 	require.NoError(t, err)
 	h.work("w", done)
 	for _, id := range ids {

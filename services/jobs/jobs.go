@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
@@ -17,7 +16,6 @@ import (
 
 	"nexus.internal/libs/bus"
 	"nexus.internal/libs/contract"
-	"nexus.internal/libs/fault"
 	"nexus.internal/libs/outbox"
 	"nexus.internal/libs/pg"
 	"nexus.internal/libs/run"
@@ -25,6 +23,7 @@ import (
 	"nexus.internal/services/jobs/internal/catalog"
 	"nexus.internal/services/jobs/internal/job"
 	"nexus.internal/services/jobs/internal/lifecycle"
+	"nexus.internal/services/jobs/internal/prune"
 	"nexus.internal/services/jobs/internal/record"
 	"nexus.internal/services/jobs/internal/schedule"
 	"nexus.internal/services/jobs/internal/store"
@@ -32,9 +31,12 @@ import (
 
 // Config are the settings of the service.
 type Config struct {
-	PollSeconds  float64 `env:"WORKER_POLL_SECONDS" envDefault:"1.0" doc:"How often the sweeper and the dispatcher look for what no signal announces, in seconds; at least 0.1."`
-	BenchJobs    bool    `env:"BENCH_JOBS_ENABLED" envDefault:"false" doc:"Accept and run noop jobs, which the load programs use."`
-	BenchWorkers int     `env:"BENCH_WORKERS" envDefault:"100" doc:"How many noop jobs run at once; 0 runs none."`
+	PollSeconds   float64 `env:"WORKER_POLL_SECONDS" envDefault:"1.0" doc:"How often the sweeper and the dispatcher look for what no signal announces, in seconds; at least 0.1."`
+	BenchJobs     bool    `env:"BENCH_JOBS_ENABLED" envDefault:"false" doc:"Accept and run noop jobs, which the load programs use."`
+	KeepSucceeded int     `env:"RETENTION_SUCCEEDED_HOURS" envDefault:"0" doc:"How long succeeded jobs are kept, in hours; 0 keeps them for ever."`
+	KeepFailed    int     `env:"RETENTION_FAILED_HOURS" envDefault:"0" doc:"How long failed jobs are kept, in hours; 0 keeps them for ever."`
+	KeepCancelled int     `env:"RETENTION_CANCELLED_HOURS" envDefault:"0" doc:"How long cancelled jobs are kept, in hours; 0 keeps them for ever."`
+	BenchWorkers  int     `env:"BENCH_WORKERS" envDefault:"100" doc:"How many noop jobs run at once; 0 runs none."`
 }
 
 // Validate implements config.Validator.
@@ -46,7 +48,26 @@ func (c Config) Validate() error {
 	if c.BenchWorkers < 0 || c.BenchWorkers > 10_000 {
 		errs = append(errs, fmt.Errorf("NEXUS_BENCH_WORKERS is %d: want 0 to 10000", c.BenchWorkers))
 	}
+	for name, hours := range map[string]int{"SUCCEEDED": c.KeepSucceeded, "FAILED": c.KeepFailed, "CANCELLED": c.KeepCancelled} {
+		if hours < 0 || hours > 876_000 {
+			errs = append(errs, fmt.Errorf("NEXUS_RETENTION_%s_HOURS is %d: want 0 to 876000", name, hours))
+		}
+	}
 	return errors.Join(errs...)
+}
+
+// retention is how long finished jobs are kept, by their state; those that are
+// not named are kept for ever.
+func (c Config) retention() map[contract.Status]time.Duration {
+	out := map[contract.Status]time.Duration{}
+	for status, hours := range map[contract.Status]int{
+		contract.StatusSucceeded: c.KeepSucceeded, contract.StatusFailed: c.KeepFailed, contract.StatusCancelled: c.KeepCancelled,
+	} {
+		if hours > 0 {
+			out[status] = time.Duration(hours) * time.Hour
+		}
+	}
+	return out
 }
 
 // Deps are what the service needs from the process.
@@ -64,9 +85,12 @@ type Deps struct {
 
 // Service is the jobs service.
 type Service struct {
-	cfg        Config
-	deps       Deps
-	store      *store.Store
+	cfg     Config
+	deps    Deps
+	store   *store.Store
+	catalog *catalog.Catalog
+	// wake tells the scheduler that a job may be due.
+	wake       func()
 	components []run.Component
 }
 
@@ -77,21 +101,18 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	st := store.New(deps.DB, box, deps.Now)
 	types := catalog.New(st, deps.Log)
 	sched := schedule.New(st, deps.JS, types, time.Duration(cfg.PollSeconds*float64(time.Second)), deps.Worker.Name, deps.Log)
-	life := lifecycle.New(st, types, deps.Worker.Lease(), deps.Log, deps.Tracer, sched.Wake)
-	s := &Service{cfg: cfg, deps: deps, store: st}
+	life := lifecycle.New(st, types, deps.Worker.Lease(), pub, deps.Now, deps.Log, deps.Tracer, sched.Wake)
+	s := &Service{cfg: cfg, deps: deps, store: st, catalog: types, wake: sched.Wake}
 
 	rpc := bus.NewRPC(deps.NC, deps.Log, deps.Tracer, "jobs")
 	bus.Handle(rpc, contract.RPCJobsClaim, life.Claim)
 	bus.Handle(rpc, contract.RPCJobsHeartbeat, life.Heartbeat)
 	bus.Handle(rpc, contract.RPCJobsFinish, life.Finish)
-	bus.Handle(rpc, contract.RPCJobsGet, s.get)
-	bus.Handle(rpc, contract.RPCJobsList, s.list)
-	bus.Handle(rpc, contract.RPCJobsCancel, s.cancel)
-	bus.Handle(rpc, contract.RPCJobsTypes, s.types)
+	s.handle(rpc)
 	rpc.Health(st.Ping)
 
 	recorder := record.New(deps.NC, deps.JS, st, types, pub, deps.Log, deps.Tracer)
-	s.components = []run.Component{run.Func("bench job types", s.switchBench), box, types, life, rpc, sched, recorder}
+	s.components = []run.Component{run.Func("bench job types", s.switchBench), box, types, run.Func("queue lanes", s.keepLanes), life, rpc, sched, recorder, prune.New(st, cfg.retention(), deps.Log)}
 	if cfg.BenchJobs && cfg.BenchWorkers > 0 {
 		w, err := s.benchWorker()
 		if err != nil {
@@ -126,65 +147,3 @@ func (s *Service) benchWorker() (*worker.Worker, error) {
 
 // noop does nothing, so that the load programs measure the platform alone.
 func noop(context.Context, worker.Job) (worker.Result, error) { return worker.Result{}, nil }
-
-func parseID(id string) (uuid.UUID, error) {
-	parsed, err := uuid.Parse(id)
-	if err != nil {
-		return uuid.UUID{}, fault.Unprocessablef("'%s' is not a job id", id)
-	}
-	return parsed, nil
-}
-
-func (s *Service) get(ctx context.Context, req contract.JobRequest) (contract.Job, error) {
-	id, err := parseID(req.JobID)
-	if err != nil {
-		return contract.Job{}, err
-	}
-	return s.store.Get(ctx, id)
-}
-
-func (s *Service) list(ctx context.Context, req contract.ListJobsRequest) (contract.ListJobsReply, error) {
-	if req.Limit < 1 || req.Limit > 1000 {
-		return contract.ListJobsReply{}, fault.Unprocessablef("limit is %d: want 1 to 1000", req.Limit)
-	}
-	if req.Offset < 0 {
-		return contract.ListJobsReply{}, fault.Unprocessablef("offset is %d: want 0 or more", req.Offset)
-	}
-	jobs, err := s.store.List(ctx, req)
-	if err != nil {
-		return contract.ListJobsReply{}, err
-	}
-	return contract.ListJobsReply{Jobs: jobs, Limit: req.Limit, Offset: req.Offset}, nil
-}
-
-// cancel ends a job and tells whoever runs it.
-func (s *Service) cancel(ctx context.Context, req contract.JobRequest) (contract.Job, error) {
-	id, err := parseID(req.JobID)
-	if err != nil {
-		return contract.Job{}, err
-	}
-	wasRunning, cancelled, entry, err := s.store.Cancel(ctx, id, req.Actor)
-	if err != nil {
-		return contract.Job{}, err
-	}
-	if wasRunning {
-		subject, err := contract.CancelSubject(id.String())
-		if err == nil {
-			err = s.deps.NC.Publish(subject, nil)
-		}
-		if err != nil {
-			s.deps.Log.Warn().Err(err).Str("job_id", id.String()).Msg("could not tell the worker of a cancelled job; it learns it with its next heartbeat")
-		}
-	}
-	if cancelled {
-		if err := s.store.Publish(ctx, entry); err != nil {
-			s.deps.Log.Warn().Err(err).Msg("could not publish a cancellation; the relay will")
-		}
-	}
-	return s.store.Get(ctx, id)
-}
-
-func (s *Service) types(ctx context.Context, _ struct{}) (contract.JobTypesReply, error) {
-	types, err := s.store.JobTypes(ctx)
-	return contract.JobTypesReply{JobTypes: types}, err
-}

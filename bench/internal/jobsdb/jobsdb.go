@@ -55,7 +55,7 @@ func (db *DB) Create(ctx context.Context, name string) error {
 // Clear forgets every job, and starts a checkpoint so that the next phase finds
 // the server at rest. The audit trail stays: it can only grow.
 func (db *DB) Clear(ctx context.Context) error {
-	return db.run(ctx, `TRUNCATE jobs.jobs, jobs.job_attempts, jobs.job_artifacts, jobs.outbox`, `CHECKPOINT`)
+	return db.run(ctx, `TRUNCATE jobs.jobs, jobs.job_inputs, jobs.job_attempts, jobs.job_artifacts, jobs.dispatches, jobs.claims, jobs.outbox`, `CHECKPOINT`)
 }
 
 // Settle does what a server at rest does by itself, after many inserts.

@@ -36,8 +36,8 @@ func TestItKnowsTheTables(t *testing.T) {
 	db, err := jobsdb.Open(ctx, testkit.PostgresURL(t), 2)
 	require.NoError(t, err)
 	t.Cleanup(db.Close)
-	_, err = db.Pool.Exec(ctx, `INSERT INTO jobs.jobs (id, job_type, status, execution_mode, max_attempts, timeout_seconds, payload, created_by, next_run_at, finished_at)
-		SELECT gen_random_uuid(), 'noop', s, 'async', 3, 30, '{}', 'bench', CASE s WHEN 'queued' THEN now() END, CASE s WHEN 'succeeded' THEN now() END
+	_, err = db.Pool.Exec(ctx, `INSERT INTO jobs.jobs (id, job_type, status, execution_mode, max_attempts, timeout_seconds, created_by, next_run_at, finished_at)
+		SELECT gen_random_uuid(), 'noop', s, 'async', 3, 30, 'bench', CASE s WHEN 'queued' THEN now() END, CASE s WHEN 'succeeded' THEN now() END
 		FROM unnest('{queued,succeeded,succeeded}'::text[]) AS s`)
 	require.NoError(t, err)
 	_, err = db.Pool.Exec(ctx, `INSERT INTO jobs.outbox (id, body) VALUES (gen_random_uuid(), '')`)

@@ -35,7 +35,7 @@ func permissions(service string) embednats.Permissions {
 		for _, lane := range contract.Lanes() {
 			consume(contract.StreamRuns, contract.RunConsumer(queue, lane.Priority))
 		}
-		say(contract.RPCJobsClaim, contract.RPCJobsHeartbeat, contract.RPCJobsFinish)
+		say(contract.RPCJobsClaim, contract.RPCJobsHeartbeat, contract.RPCJobsFinish, contract.RPCJobsPayload)
 		hear(contract.PatternCancel)
 	}
 	switch service {
@@ -56,7 +56,10 @@ func permissions(service string) embednats.Permissions {
 		consume(contract.StreamCommands, contract.ConsumerRecorder)
 		work(contract.QueueBench)
 		say(contract.PatternRuns, contract.PatternJobEvents, contract.PatternCancel, inboxPrefix("gateway")+".>",
-			"$JS.API.STREAM.INFO."+contract.StreamRuns, "$JS.API.STREAM.MSG.GET."+contract.StreamRuns)
+			"nexus.events.job_type.>", "nexus.events.queue.>",
+			"$JS.API.STREAM.INFO."+contract.StreamRuns, "$JS.API.STREAM.MSG.GET."+contract.StreamRuns,
+			// A new queue gets its lanes at once.
+			"$JS.API.CONSUMER.INFO."+contract.StreamRuns+".*", "$JS.API.CONSUMER.CREATE."+contract.StreamRuns+".>")
 	case "corpus":
 		work(contract.QueueCorpus)
 	case "plugins":

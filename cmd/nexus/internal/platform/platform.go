@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"time"
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -86,7 +87,7 @@ func Run(ctx context.Context, opts Options) (err error) {
 	if err := p.infra.prepare(ctx, schemasOf(opts.Services)); err != nil {
 		return err
 	}
-	parts := append(p.infra.components(), profiles(opts.Config.PprofAddr)...)
+	parts := slices.Concat(p.infra.components(), p.infra.keeper(), profiles(opts.Config.PprofAddr))
 	for _, name := range opts.Services {
 		built, err := p.build(ctx, name)
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -13,6 +14,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"nexus.internal/libs/batch"
+	wmjs "nexus.internal/libs/bus/watermill"
+	"nexus.internal/libs/contract"
 	"nexus.internal/libs/telemetry"
 	"nexus.internal/services/audit/internal/trail"
 )
@@ -76,6 +79,10 @@ func (e *Events) Run(ctx context.Context, ready func()) error {
 // What cannot be kept now is nacked here instead of being returned as an error:
 // the writer has logged the failure once for all the messages that it met.
 func (e *Events) Handle(msg *message.Message) error {
+	if d, ok := wmjs.DeliveryOf(msg.Context()); ok && strings.HasPrefix(d.Subject, contract.ProgressEvents) {
+		// How far a run has come decides nothing, and is not kept.
+		return nil
+	}
 	entries, err := trail.Decode(msg.Context(), msg.Payload)
 	if err != nil {
 		return e.aside.Put(msg, reasonUndecodable, err)

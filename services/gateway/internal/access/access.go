@@ -42,9 +42,22 @@ func Table() []Rule {
 		{put, "/api/v1/features/{name}", identity.Admin},
 
 		{post, "/api/v1/jobs/submit", identity.Operator},
+		{post, "/api/v1/jobs/batch", identity.Operator},
+		{post, "/api/v1/jobs/retry", identity.Operator},
+		{get, "/api/v1/jobs/counts", identity.Viewer},
 		{get, "/api/v1/jobs", identity.Viewer},
 		{get, "/api/v1/jobs/{id}", identity.Viewer},
 		{post, "/api/v1/jobs/{id}/cancel", identity.Operator},
+		{post, "/api/v1/jobs/{id}/retry", identity.Operator},
+
+		{get, "/api/v1/job-types", identity.Viewer},
+		{post, "/api/v1/job-types", identity.Admin},
+		{put, "/api/v1/job-types/{name}", identity.Admin},
+		{patch, "/api/v1/job-types/{name}", identity.Admin},
+		{get, "/api/v1/queues", identity.Viewer},
+		{post, "/api/v1/queues/{name}/pause", identity.Admin},
+		{post, "/api/v1/queues/{name}/resume", identity.Admin},
+		{get, "/api/v1/workers", identity.Admin},
 
 		{get, "/api/v1/documents", identity.Viewer},
 		{get, "/api/v1/documents/{id}", identity.Viewer},

@@ -23,6 +23,8 @@ const (
 	// rememberFor bounds how long an ended key may still be let in where the
 	// event that tells of it was lost.
 	rememberFor = 5 * time.Second
+	// rememberTypesFor bounds how long a changed job type goes unnoticed.
+	rememberTypesFor = 2 * time.Second
 	// maxRemembered bounds the memory of the cache.
 	maxRemembered = 10_000
 	// maxKey is the longest key looked at, in bytes.
@@ -42,16 +44,19 @@ type Options struct {
 	ShadowEnabled bool
 	// MLEnabled allows plugins that learn.
 	MLEnabled bool
+	// MaxPayload is the largest payload taken, in bytes.
+	MaxPayload int
 }
 
 // Admission verifies callers and what they ask for. It is a run.Component:
 // while it runs it hears of changed keys and features and forgets them at once.
 type Admission struct {
-	nc     *nats.Conn
-	log    zerolog.Logger
-	now    func() time.Time
-	opts   Options
-	tokens *token.Verifier
+	nc      *nats.Conn
+	log     zerolog.Logger
+	now     func() time.Time
+	opts    Options
+	tokens  *token.Verifier
+	schemas *schemas
 
 	asking singleflight.Group
 	mu     sync.RWMutex
@@ -74,7 +79,7 @@ type remembered struct {
 
 // New makes an admission. tokens checks tokens.
 func New(nc *nats.Conn, tokens *token.Verifier, opts Options, log zerolog.Logger, now func() time.Time) *Admission {
-	return &Admission{nc: nc, tokens: tokens, log: log, now: now, opts: opts, known: map[string]remembered{}}
+	return &Admission{nc: nc, tokens: tokens, log: log, now: now, opts: opts, schemas: newSchemas(), known: map[string]remembered{}}
 }
 
 // ErrUnauthenticated is the one answer to every missing or bad key or token.
@@ -220,7 +225,7 @@ func (a *Admission) jobType(ctx context.Context, name string) (contract.JobType,
 		return contract.JobType{}, err
 	}
 	t, ok := types[name]
-	if !ok {
+	if !ok || !t.Enabled {
 		return contract.JobType{}, fault.Invalidf(contract.CodeUnknownJobType, "Unknown job_type '%s'", name)
 	}
 	return t, nil
@@ -246,7 +251,7 @@ func (a *Admission) jobTypes(ctx context.Context) (map[string]contract.JobType, 
 		types[t.Name] = t
 	}
 	a.mu.Lock()
-	a.types, a.typesUntil = types, a.now().Add(rememberFor)
+	a.types, a.typesUntil = types, a.now().Add(rememberTypesFor)
 	a.mu.Unlock()
 	return types, nil
 }

@@ -2,10 +2,15 @@ package admission
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -23,7 +28,15 @@ type Ask struct {
 	IdempotencyKey string
 	// MaxAttempts is zero for the default of the job type.
 	MaxAttempts int
-	RequestID   string
+	// Priority is empty for normal.
+	Priority string
+	// RunAt and DelaySeconds put the first run off; at most one may be set.
+	RunAt        *time.Time
+	DelaySeconds *float64
+	// TimeoutSeconds is zero for that of the job type.
+	TimeoutSeconds int
+	Tags           []string
+	RequestID      string
 }
 
 // Admit turns an ask into a submission in the caller's name, or says why not.
@@ -42,40 +55,103 @@ func (a *Admission) Admit(ctx context.Context, caller identity.Caller, ask Ask) 
 	if err != nil {
 		return contract.Submission{}, err
 	}
-	payload, err := compact(ask.Payload)
+	if t.MinRole != "" {
+		if err := RequireRole(caller, identity.Role(t.MinRole)); err != nil {
+			return contract.Submission{}, err
+		}
+	}
+	payload, err := a.compact(ask.Payload)
 	if err != nil {
 		return contract.Submission{}, err
 	}
 	if err := a.checkMode(ctx, caller, t, payload); err != nil {
 		return contract.Submission{}, err
 	}
-	if err := contract.CheckIdempotencyKey(ask.IdempotencyKey); err != nil {
-		return contract.Submission{}, fault.Unprocessablef("%s", err)
+	if err := a.schemas.check(t, payload); err != nil {
+		return contract.Submission{}, err
 	}
-	if ask.MaxAttempts == 0 {
-		ask.MaxAttempts = t.MaxAttempts
-	}
-	if ask.MaxAttempts < 1 || ask.MaxAttempts > contract.MaxAttemptsLimit {
-		return contract.Submission{}, fault.Unprocessablef("max_attempts is %d: want 1 to %d", ask.MaxAttempts, contract.MaxAttemptsLimit)
+	if err := a.checkTerms(ask); err != nil {
+		return contract.Submission{}, err
 	}
 	id, err := jobID(caller.Owner, ask.JobType, ask.IdempotencyKey)
 	if err != nil {
 		return contract.Submission{}, err
 	}
-	return contract.Submission{
+	sub := contract.Submission{
 		JobID: id, JobType: ask.JobType, ExecutionMode: ask.ExecutionMode, Payload: payload, IdempotencyKey: ask.IdempotencyKey,
-		MaxAttempts: ask.MaxAttempts, CreatedBy: caller.Owner, RequestID: ask.RequestID, TraceParent: telemetry.TraceParent(ctx),
-	}, nil
+		MaxAttempts: ask.MaxAttempts, Priority: ask.Priority, RunAt: ask.RunAt, TimeoutSeconds: ask.TimeoutSeconds, Tags: ask.Tags,
+		CreatedBy: caller.Owner, RequestID: ask.RequestID, TraceParent: telemetry.TraceParent(ctx),
+	}
+	if ask.DelaySeconds != nil {
+		sub.DelaySeconds = *ask.DelaySeconds
+	}
+	if sub.MaxAttempts == 0 {
+		sub.MaxAttempts = t.MaxAttempts
+	}
+	if ask.IdempotencyKey != "" {
+		sub.RequestHash, err = requestHash(ask, payload)
+	}
+	return sub, err
+}
+
+// checkTerms checks how and when a job is to be run.
+func (a *Admission) checkTerms(ask Ask) error {
+	if err := contract.CheckIdempotencyKey(ask.IdempotencyKey); err != nil {
+		return fault.Unprocessablef("%s", err)
+	}
+	if ask.MaxAttempts < 0 || ask.MaxAttempts > contract.MaxAttemptsLimit {
+		return fault.Unprocessablef("max_attempts is %d: want 1 to %d", ask.MaxAttempts, contract.MaxAttemptsLimit)
+	}
+	if ask.Priority != "" && !contract.ValidPriority(ask.Priority) {
+		return fault.Unprocessablef("Unknown priority '%s': want high, normal or low", ask.Priority)
+	}
+	if ask.TimeoutSeconds < 0 || ask.TimeoutSeconds > contract.MaxTimeoutSeconds {
+		return fault.Unprocessablef("timeout_seconds is %d: want 1 to %d", ask.TimeoutSeconds, contract.MaxTimeoutSeconds)
+	}
+	if ask.RunAt != nil && ask.DelaySeconds != nil {
+		return fault.Unprocessablef("run_at and delay_seconds exclude each other")
+	}
+	if ask.RunAt != nil && ask.RunAt.After(a.now().Add(contract.MaxDelay)) {
+		return fault.Unprocessablef("run_at is more than %d days ahead", int(contract.MaxDelay.Hours()/24))
+	}
+	if d := ask.DelaySeconds; d != nil && !(*d >= 0 && *d <= contract.MaxDelay.Seconds()) {
+		return fault.Unprocessablef("delay_seconds is %g: want 0 to %g", *d, contract.MaxDelay.Seconds())
+	}
+	if err := contract.CheckTags(ask.Tags); err != nil {
+		return fault.Unprocessablef("%s", err)
+	}
+	return nil
+}
+
+// requestHash stands for all that a client sent, as it was sent: a default that
+// changes later does not make a repeated request another one.
+func requestHash(ask Ask, payload json.RawMessage) (string, error) {
+	tags := slices.Sorted(slices.Values(ask.Tags))
+	if ask.RunAt != nil {
+		at := ask.RunAt.UTC()
+		ask.RunAt = &at
+	}
+	text, err := json.Marshal([]any{
+		ask.JobType, ask.ExecutionMode, ask.MaxAttempts, cmp.Or(ask.Priority, contract.PriorityNormal), ask.RunAt, ask.DelaySeconds, ask.TimeoutSeconds, tags,
+	})
+	if err != nil {
+		return "", fmt.Errorf("encode what is compared: %w", err)
+	}
+	h := sha256.New()
+	h.Write(text)
+	h.Write([]byte{0})
+	h.Write(payload)
+	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
 // compact checks a payload and takes the white space out of it, so that the
 // same payload laid out differently is the same request. No payload means {}.
-func compact(p json.RawMessage) (json.RawMessage, error) {
+func (a *Admission) compact(p json.RawMessage) (json.RawMessage, error) {
 	if len(p) == 0 {
 		return json.RawMessage(`{}`), nil
 	}
-	if len(p) > contract.MaxPayload {
-		return nil, fault.New(fault.TooLarge, "", fmt.Sprintf("The payload has %d bytes; the limit is %d.", len(p), contract.MaxPayload))
+	if len(p) > a.opts.MaxPayload {
+		return nil, fault.New(fault.TooLarge, "", fmt.Sprintf("The payload has %d bytes; the limit is %d.", len(p), a.opts.MaxPayload))
 	}
 	if err := contract.CheckPayload(p); err != nil {
 		return nil, fault.Unprocessablef("%s", err)

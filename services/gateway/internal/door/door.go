@@ -102,7 +102,12 @@ type request struct {
 	JobType        string          `json:"job_type"`
 	Payload        json.RawMessage `json:"payload"`
 	IdempotencyKey string          `json:"idempotency_key"`
-	MaxAttempts    int             `json:"max_attempts"`
+	MaxAttempts    *int            `json:"max_attempts"`
+	Priority       string          `json:"priority"`
+	RunAt          *time.Time      `json:"run_at"`
+	DelaySeconds   *float64        `json:"delay_seconds"`
+	TimeoutSeconds *int            `json:"timeout_seconds"`
+	Tags           []string        `json:"tags"`
 }
 
 // handle has the job of one message recorded and settles the message: done,
@@ -153,10 +158,17 @@ func (d *Door) submit(ctx context.Context, from wmjs.Delivery, body []byte) erro
 		// The message waits in the stream; nothing is lost.
 		return fault.New(fault.RateLimited, "rate_limited", "Too many messages with this key")
 	}
-	sub, err := d.admission.Admit(ctx, caller, admission.Ask{
-		JobType: jobType, Payload: req.Payload, ExecutionMode: contract.ModeAsync, IdempotencyKey: req.IdempotencyKey,
-		MaxAttempts: req.MaxAttempts, RequestID: requestID(from.Header),
-	})
+	ask := admission.Ask{
+		JobType: jobType, Payload: req.Payload, ExecutionMode: contract.ModeAsync, IdempotencyKey: req.IdempotencyKey, Priority: req.Priority,
+		RunAt: req.RunAt, DelaySeconds: req.DelaySeconds, Tags: req.Tags, RequestID: requestID(from.Header),
+	}
+	if ask.MaxAttempts, err = given(req.MaxAttempts, "max_attempts", contract.MaxAttemptsLimit); err != nil {
+		return err
+	}
+	if ask.TimeoutSeconds, err = given(req.TimeoutSeconds, "timeout_seconds", contract.MaxTimeoutSeconds); err != nil {
+		return err
+	}
+	sub, err := d.admission.Admit(ctx, caller, ask)
 	if err != nil {
 		return err
 	}
@@ -165,6 +177,17 @@ func (d *Door) submit(ctx context.Context, from wmjs.Delivery, body []byte) erro
 	}
 	_, err = d.submitter.Submit(ctx, sub)
 	return err
+}
+
+// given is a number that may be left out, but not be zero.
+func given(n *int, name string, most int) (int, error) {
+	if n == nil {
+		return 0, nil
+	}
+	if *n < 1 {
+		return 0, fault.Unprocessablef("%s is %d: want 1 to %d", name, *n, most)
+	}
+	return *n, nil
 }
 
 func decode(data []byte, jobType string) (request, error) {

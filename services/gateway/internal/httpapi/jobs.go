@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -15,10 +16,24 @@ import (
 
 type submitBody struct {
 	JobType        string          `json:"job_type" minLength:"1" maxLength:"64" doc:"The kind of job, for example ingest_batch." example:"ingest_batch"`
-	Payload        json.RawMessage `json:"payload,omitempty" doc:"The job's input: a JSON object of at most 256 KiB."`
+	Payload        json.RawMessage `json:"payload,omitempty" doc:"The job's input: a JSON object of at most NEXUS_MAX_PAYLOAD_BYTES (8 MiB)."`
 	ExecutionMode  string          `json:"execution_mode,omitempty" enum:"async,sync" default:"async" doc:"async answers once the job is recorded, sync once it is finished."`
 	IdempotencyKey string          `json:"idempotency_key,omitempty" maxLength:"200" doc:"Repeating a submit with the same key gives the same job. A key belongs to its caller and job type."`
 	MaxAttempts    int             `json:"max_attempts,omitempty" minimum:"1" maximum:"10" doc:"How often the job may be tried. Default: that of the job type, usually 3."`
+	Priority       string          `json:"priority,omitempty" enum:"high,normal,low" doc:"The lane of the queue. Default: normal."`
+	RunAt          *time.Time      `json:"run_at,omitempty" doc:"Not before this time (RFC 3339), at most 366 days ahead; a time that has passed means at once."`
+	DelaySeconds   *float64        `json:"delay_seconds,omitempty" minimum:"0" maximum:"31622400" doc:"Not before so many seconds have passed. Excludes run_at."`
+	TimeoutSeconds int             `json:"timeout_seconds,omitempty" minimum:"1" maximum:"86400" doc:"How long one run may take. Default: that of the job type."`
+	Tags           []string        `json:"tags,omitempty" maxItems:"16" doc:"Words to find the job by, each 1 to 64 of a-z A-Z 0-9 _ - . : / =."`
+}
+
+// ask is what the body asks for.
+func (b submitBody) ask(requestID string) admission.Ask {
+	return admission.Ask{
+		JobType: b.JobType, Payload: b.Payload, ExecutionMode: contract.ExecutionMode(cmp.Or(b.ExecutionMode, string(contract.ModeAsync))),
+		IdempotencyKey: b.IdempotencyKey, MaxAttempts: b.MaxAttempts, Priority: b.Priority, RunAt: b.RunAt, DelaySeconds: b.DelaySeconds,
+		TimeoutSeconds: b.TimeoutSeconds, Tags: b.Tags, RequestID: requestID,
+	}
 }
 
 type submitInput struct {
@@ -44,10 +59,7 @@ func (s *Server) submitJob(ctx context.Context, in *submitInput) (*submitOutput,
 	if err != nil {
 		return nil, err
 	}
-	sub, err := s.deps.Admission.Admit(ctx, caller, admission.Ask{
-		JobType: in.Body.JobType, Payload: in.Body.Payload, ExecutionMode: contract.ExecutionMode(in.Body.ExecutionMode),
-		IdempotencyKey: in.Body.IdempotencyKey, MaxAttempts: in.Body.MaxAttempts, RequestID: requestIDOf(ctx),
-	})
+	sub, err := s.deps.Admission.Admit(ctx, caller, in.Body.ask(requestIDOf(ctx)))
 	if err != nil {
 		return nil, err
 	}
@@ -103,6 +115,11 @@ func (s *Server) getJob(ctx context.Context, in *byID) (*body[contract.Job], err
 			return &body[contract.Job]{Body: job}, nil
 		}
 	}
+	if err == nil && out.Body.PayloadBytes > 0 {
+		out.Body.Payload, err = contract.FetchPayload(out.Body.PayloadBytes, func(offset int) (contract.PayloadReply, error) {
+			return bus.Call[contract.PayloadReply](ctx, s.deps.NC, contract.RPCJobsPayload, contract.PayloadRequest{JobID: in.ID, Offset: offset})
+		})
+	}
 	return out, err
 }
 
@@ -121,17 +138,58 @@ type jobsQuery struct {
 	CreatedBy     string    `query:"created_by" maxLength:"64" doc:"Only jobs of this owner."`
 	CreatedAfter  time.Time `query:"created_after" doc:"Only jobs made after this time (RFC 3339)."`
 	CreatedBefore time.Time `query:"created_before" doc:"Only jobs made before this time (RFC 3339)."`
+	Priority      string    `query:"priority" enum:"high,normal,low" doc:"Only jobs of this lane."`
+	Tag           string    `query:"tag" maxLength:"64" doc:"Only jobs with this tag."`
+	Cursor        string    `query:"cursor" maxLength:"200" doc:"The next_cursor of the page before; excludes offset."`
 }
 
 func (s *Server) listJobs(ctx context.Context, in *jobsQuery) (*body[contract.ListJobsReply], error) {
-	req := contract.ListJobsRequest{Status: in.Status, JobType: in.JobType, CreatedBy: in.CreatedBy, Limit: in.Limit, Offset: in.Offset}
-	if !in.CreatedAfter.IsZero() {
-		req.CreatedAfter = &in.CreatedAfter
+	req := contract.ListJobsRequest{
+		Status: in.Status, JobType: in.JobType, CreatedBy: in.CreatedBy, Priority: in.Priority, Tag: in.Tag, Limit: in.Limit, Offset: in.Offset, Cursor: in.Cursor,
 	}
-	if !in.CreatedBefore.IsZero() {
-		req.CreatedBefore = &in.CreatedBefore
-	}
+	req.CreatedAfter, req.CreatedBefore = given(in.CreatedAfter), given(in.CreatedBefore)
 	return ask[contract.ListJobsReply](ctx, s, contract.RPCJobsList, req)
+}
+
+// given is nil for a time that was left out.
+func given(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+func (s *Server) retryJob(ctx context.Context, in *byID) (*body[contract.Job], error) {
+	caller, err := callerOf(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return ask[contract.Job](ctx, s, contract.RPCJobsRetry, contract.JobRequest{JobID: in.ID, Actor: caller.Owner, RequestID: requestIDOf(ctx)})
+}
+
+type retryBody struct {
+	Status        string     `json:"status" enum:"failed,cancelled" doc:"The state of the jobs to try again."`
+	JobType       string     `json:"job_type,omitempty" maxLength:"64"`
+	CreatedBy     string     `json:"created_by,omitempty" maxLength:"64"`
+	CreatedAfter  *time.Time `json:"created_after,omitempty"`
+	CreatedBefore *time.Time `json:"created_before,omitempty"`
+	Tag           string     `json:"tag,omitempty" maxLength:"64"`
+	Limit         int        `json:"limit,omitempty" minimum:"1" maximum:"1000" default:"100" doc:"How many at most."`
+	PerSecond     int        `json:"per_second,omitempty" minimum:"1" maximum:"1000" default:"50" doc:"How many may start in a second."`
+}
+
+type retryInput struct{ Body retryBody }
+
+func (s *Server) retryJobs(ctx context.Context, in *retryInput) (*body[contract.RetryJobsReply], error) {
+	caller, err := callerOf(ctx)
+	if err != nil {
+		return nil, err
+	}
+	b := in.Body
+	return ask[contract.RetryJobsReply](ctx, s, contract.RPCJobsRetryMany, contract.RetryJobsRequest{
+		Status: b.Status, JobType: b.JobType, CreatedBy: b.CreatedBy, CreatedAfter: b.CreatedAfter, CreatedBefore: b.CreatedBefore, Tag: b.Tag,
+		Limit: cmp.Or(b.Limit, 100), PerSecond: cmp.Or(b.PerSecond, 50), Actor: caller.Owner, RequestID: requestIDOf(ctx),
+	})
 }
 
 func (s *Server) jobRoutes() {
@@ -139,8 +197,19 @@ func (s *Server) jobRoutes() {
 	bad := []int{http.StatusBadRequest, http.StatusUnprocessableEntity}
 	register(s, route{
 		method: http.MethodPost, path: "/api/v1/jobs/submit", id: "submit-job", summary: "Submit a job", tag: tag,
-		errors: append(bad, http.StatusConflict, http.StatusRequestEntityTooLarge),
+		errors: append(bad, http.StatusConflict, http.StatusRequestEntityTooLarge), maxBody: s.opts.submitBody(),
 	}, s.submitJob)
+	register(s, route{
+		method: http.MethodPost, path: "/api/v1/jobs/batch", id: "submit-jobs", summary: "Submit up to 1,000 jobs, all or none", tag: tag,
+		errors: append(bad, http.StatusConflict, http.StatusRequestEntityTooLarge), maxBody: s.opts.MaxBatch,
+	}, s.submitJobs)
+	register(s, route{method: http.MethodGet, path: "/api/v1/jobs/counts", id: "count-jobs", summary: "Count jobs by state", tag: tag},
+		func(ctx context.Context, _ *none) (*body[contract.JobCounts], error) {
+			return ask[contract.JobCounts](ctx, s, contract.RPCJobsCounts, none{})
+		})
+	register(s, route{
+		method: http.MethodPost, path: "/api/v1/jobs/retry", id: "retry-jobs", summary: "Try failed or cancelled jobs again", tag: tag, errors: bad,
+	}, s.retryJobs)
 	register(s, route{method: http.MethodGet, path: "/api/v1/jobs", id: "list-jobs", summary: "List jobs, newest first", tag: tag, errors: bad}, s.listJobs)
 	register(s, route{
 		method: http.MethodGet, path: "/api/v1/jobs/{id}", id: "get-job", summary: "Read a job with its attempts and artifacts", tag: tag,
@@ -150,4 +219,8 @@ func (s *Server) jobRoutes() {
 		method: http.MethodPost, path: "/api/v1/jobs/{id}/cancel", id: "cancel-job", summary: "Cancel a job", tag: tag,
 		errors: append(bad, http.StatusNotFound),
 	}, s.cancelJob)
+	register(s, route{
+		method: http.MethodPost, path: "/api/v1/jobs/{id}/retry", id: "retry-job", summary: "Try a failed or cancelled job again", tag: tag,
+		errors: append(bad, http.StatusNotFound, http.StatusConflict),
+	}, s.retryJob)
 }

@@ -35,6 +35,10 @@ func (broken) Submit(context.Context, contract.Submission) (contract.SubmitVerdi
 	panic("index out of range in a secret place")
 }
 
+func (broken) SubmitBatch(context.Context, []contract.Submission) ([]contract.SubmitVerdict, error) {
+	panic("index out of range in a secret place")
+}
+
 // A bug in one request must not end the process, nor tell its cause.
 func TestPanicIsAnAnswer(t *testing.T) {
 	t.Parallel()
@@ -44,7 +48,7 @@ func TestPanicIsAnAnswer(t *testing.T) {
 		return contract.VerifyReply{KeyID: "1", Owner: "ann", Role: "admin"}, nil
 	})
 	bus.Handle(services, contract.RPCJobsTypes, func(context.Context, struct{}) (contract.JobTypesReply, error) {
-		return contract.JobTypesReply{JobTypes: []contract.JobType{{Name: contract.JobAnalyze, MaxAttempts: 3}}}, nil
+		return contract.JobTypesReply{JobTypes: []contract.JobType{{Name: contract.JobAnalyze, MaxAttempts: 3, Enabled: true}}}, nil
 	})
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)

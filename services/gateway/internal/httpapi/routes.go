@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -24,6 +25,8 @@ type route struct {
 	method, path, id, summary, tag string
 	// errors are the statuses besides those every route can have.
 	errors []int
+	// maxBody is the largest body, in bytes; zero means that of the server.
+	maxBody int
 }
 
 // least is the least role of a route. One that the table of access does not
@@ -40,7 +43,7 @@ func (s *Server) least(method, path string) identity.Role {
 func register[In, Out any](s *Server, r route, handler func(context.Context, *In) (*Out, error)) {
 	op := huma.Operation{
 		OperationID: r.id, Method: r.method, Path: r.path, Summary: r.summary, Tags: []string{r.tag},
-		Metadata: map[string]any{}, MaxBodyBytes: int64(s.opts.MaxBody) + 1,
+		Metadata: map[string]any{}, MaxBodyBytes: int64(cmp.Or(r.maxBody, s.opts.MaxBody)) + 1,
 		Errors: append([]int{http.StatusInternalServerError}, r.errors...),
 	}
 	if role := s.least(r.method, r.path); role != "" {
@@ -113,6 +116,8 @@ func (s *Server) routes() {
 	s.tokenRoutes()
 	s.featureRoutes()
 	s.jobRoutes()
+	s.jobTypeRoutes()
+	s.queueRoutes()
 	s.corpusRoutes()
 	s.auditRoutes()
 	s.deadLetterRoutes()

@@ -35,12 +35,21 @@ type Options struct {
 	AuthFailures int
 	// Proxies are those whose X-Forwarded-For is believed.
 	Proxies []netip.Prefix
-	Version string
+	// MaxBatch is the largest body of a batch of jobs, MaxPayload the largest
+	// payload of one, in bytes.
+	MaxBatch   int
+	MaxPayload int
+	Version    string
 }
+
+// submitBody is the largest body of a submit, in bytes: a payload, and room for
+// the rest.
+func (o Options) submitBody() int { return max(o.MaxBody, o.MaxPayload+64<<10) }
 
 // Submitter has jobs recorded.
 type Submitter interface {
 	Submit(ctx context.Context, sub contract.Submission) (contract.SubmitVerdict, error)
+	SubmitBatch(ctx context.Context, subs []contract.Submission) ([]contract.SubmitVerdict, error)
 }
 
 // Deps are what the server needs.
@@ -89,7 +98,7 @@ func New(opts Options, deps Deps) *Server {
 		StrictRouting: true,
 		// A body that is a little too large is read and answered; one that is
 		// much too large is cut off.
-		BodyLimit:          opts.MaxBody + 256<<10,
+		BodyLimit:          max(opts.MaxBody, opts.MaxBatch, opts.submitBody()) + 256<<10,
 		ReadBufferSize:     16 << 10,
 		ReadTimeout:        30 * time.Second,
 		IdleTimeout:        2 * time.Minute,

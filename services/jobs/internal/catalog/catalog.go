@@ -40,7 +40,7 @@ func (c *Catalog) Name() string { return "job type catalog" }
 
 // Run implements run.Component.
 func (c *Catalog) Run(ctx context.Context, ready func()) error {
-	if err := c.refresh(ctx); err != nil {
+	if err := c.Refresh(ctx); err != nil {
 		return err
 	}
 	ready()
@@ -51,14 +51,15 @@ func (c *Catalog) Run(ctx context.Context, ready func()) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			if err := c.refresh(ctx); err != nil && ctx.Err() == nil {
+			if err := c.Refresh(ctx); err != nil && ctx.Err() == nil {
 				c.log.Warn().Err(err).Msg("could not refresh the job types; using the ones known")
 			}
 		}
 	}
 }
 
-func (c *Catalog) refresh(ctx context.Context) error {
+// Refresh reads the job types now.
+func (c *Catalog) Refresh(ctx context.Context) error {
 	list, err := c.source.JobTypes(ctx)
 	if err != nil {
 		return err
@@ -71,11 +72,12 @@ func (c *Catalog) refresh(ctx context.Context) error {
 	return nil
 }
 
-// Lookup finds a job type by name.
+// Lookup finds a job type that may be submitted by its name.
 func (c *Catalog) Lookup(name string) (contract.JobType, bool) {
 	t, ok := (*c.types.Load())[name]
-	return t, ok
+	return t, ok && t.Enabled
 }
 
-// All is every job type by name. The map is a copy.
+// All is every job type by name, those that are switched off too. The map is a
+// copy.
 func (c *Catalog) All() map[string]contract.JobType { return maps.Clone(*c.types.Load()) }

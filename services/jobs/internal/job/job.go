@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"nexus.internal/libs/contract"
 )
@@ -30,12 +29,19 @@ const (
 	Exhaust Event = "exhaust"
 	// Release gives a job back unfinished, without cost to its attempts.
 	Release Event = "release"
+	// Snooze puts a running job off, without cost to its attempts.
+	Snooze Event = "snooze"
 	// Cancel ends a job because somebody asked for it.
 	Cancel Event = "cancel"
+	// Requeue gives a job that did not succeed all its attempts again, because
+	// somebody asked for it.
+	Requeue Event = "requeue"
 )
 
 // Events lists every event.
-func Events() []Event { return []Event{Claim, Succeed, Retry, Exhaust, Release, Cancel} }
+func Events() []Event {
+	return []Event{Claim, Succeed, Retry, Exhaust, Release, Snooze, Cancel, Requeue}
+}
 
 // Transition says from which states an event leads to which.
 type Transition struct {
@@ -58,7 +64,9 @@ func Transitions() []Transition {
 		{Retry, []contract.Status{running}, retryWait},
 		{Exhaust, []contract.Status{running}, contract.StatusFailed},
 		{Release, []contract.Status{running}, retryWait},
+		{Snooze, []contract.Status{running}, retryWait},
 		{Cancel, []contract.Status{queued, running, retryWait}, contract.StatusCancelled},
+		{Requeue, []contract.Status{contract.StatusFailed, contract.StatusCancelled}, queued},
 	}
 }
 
@@ -93,19 +101,6 @@ func AfterFailure(attempt, maxAttempts int, permanent bool) Event {
 		return Exhaust
 	}
 	return Retry
-}
-
-// Backoff is how long a job waits after its attempt-th attempt failed: 2 s,
-// 10 s, then 30 s each time.
-func Backoff(attempt int) time.Duration {
-	switch {
-	case attempt <= 1:
-		return 2 * time.Second
-	case attempt == 2:
-		return 10 * time.Second
-	default:
-		return 30 * time.Second
-	}
 }
 
 // Diagram renders the state machine as a Mermaid state diagram.

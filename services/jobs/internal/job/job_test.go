@@ -22,11 +22,11 @@ func TestEveryStateAgainstEveryEvent(t *testing.T) {
 		contract.StatusRetryWait: {job.Claim: contract.StatusRunning, job.Cancel: contract.StatusCancelled},
 		contract.StatusRunning: {
 			job.Succeed: contract.StatusSucceeded, job.Retry: contract.StatusRetryWait, job.Exhaust: contract.StatusFailed,
-			job.Release: contract.StatusRetryWait, job.Cancel: contract.StatusCancelled,
+			job.Release: contract.StatusRetryWait, job.Snooze: contract.StatusRetryWait, job.Cancel: contract.StatusCancelled,
 		},
 		contract.StatusSucceeded: {},
-		contract.StatusFailed:    {},
-		contract.StatusCancelled: {},
+		contract.StatusFailed:    {job.Requeue: contract.StatusQueued},
+		contract.StatusCancelled: {job.Requeue: contract.StatusQueued},
 	}
 	require.Len(t, want, len(contract.Statuses()))
 	for _, from := range contract.Statuses() {
@@ -46,10 +46,16 @@ func TestEveryStateAgainstEveryEvent(t *testing.T) {
 	require.ErrorIs(t, err, job.ErrTransition)
 }
 
+// Only somebody who asks for it takes a job out of a finished state, and never
+// out of success.
 func TestFinishedStatesAreLeftByNothing(t *testing.T) {
 	t.Parallel()
 	for _, tr := range job.Transitions() {
 		for _, from := range tr.From {
+			require.NotEqual(t, contract.StatusSucceeded, from, "%s leaves success", tr.Event)
+			if tr.Event == job.Requeue {
+				continue
+			}
 			require.False(t, from.Finished(), "%s leaves %s", tr.Event, from)
 		}
 	}
@@ -57,8 +63,10 @@ func TestFinishedStatesAreLeftByNothing(t *testing.T) {
 
 func TestGuaranteeBackoffSchedule(t *testing.T) {
 	t.Parallel()
+	jobType := contract.JobType{BackoffSeconds: []int{2, 10, 30}}
+	require.Zero(t, contract.JobType{}.Backoff(1))
 	for attempt, want := range map[int]time.Duration{1: 2 * time.Second, 2: 10 * time.Second, 3: 30 * time.Second, 4: 30 * time.Second, 9: 30 * time.Second} {
-		require.Equal(t, want, job.Backoff(attempt), "attempt %d", attempt)
+		require.Equal(t, want, jobType.Backoff(attempt), "attempt %d", attempt)
 	}
 }
 

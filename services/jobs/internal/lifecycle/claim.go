@@ -110,6 +110,9 @@ func (s *Service) Heartbeat(ctx context.Context, req contract.HeartbeatRequest) 
 	if err := s.store.SawWorker(ctx, req); err != nil {
 		return contract.HeartbeatReply{}, err
 	}
+	if err := s.progress(ctx, req); err != nil {
+		return contract.HeartbeatReply{}, err
+	}
 	var out contract.HeartbeatReply
 	for _, token := range lost {
 		out.Lost = append(out.Lost, token.String())

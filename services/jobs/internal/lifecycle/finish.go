@@ -64,7 +64,7 @@ func parseResults(req contract.FinishRequest) ([]store.Finished, error) {
 			return nil, err
 		}
 		switch r.Outcome {
-		case contract.OutcomeSucceeded, contract.OutcomeFailed, contract.OutcomeReleased:
+		case contract.OutcomeSucceeded, contract.OutcomeFailed, contract.OutcomeReleased, contract.OutcomeSnoozed:
 		default:
 			return nil, fault.Invalidf("bad_outcome", "Job %s has the unknown outcome %q.", r.JobID, r.Outcome)
 		}

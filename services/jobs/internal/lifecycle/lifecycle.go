@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"nexus.internal/libs/batch"
+	"nexus.internal/libs/bus"
 	"nexus.internal/libs/contract"
 	"nexus.internal/libs/fault"
 	"nexus.internal/libs/outbox"
@@ -23,6 +24,11 @@ type Types interface {
 	All() map[string]contract.JobType
 }
 
+// Publisher publishes messages that nobody misses when they are lost.
+type Publisher interface {
+	Publish(ctx context.Context, messages ...bus.Message) error
+}
+
 // Service is a run.Component; its methods answer requests while it runs.
 type Service struct {
 	store  *store.Store
@@ -30,6 +36,9 @@ type Service struct {
 	lease  time.Duration
 	log    zerolog.Logger
 	tracer trace.Tracer
+	events Publisher
+	now    func() time.Time
+	pace   pace
 	// retried is told when a job was put back to wait in Postgres.
 	retried func()
 
@@ -40,8 +49,11 @@ type Service struct {
 
 // New makes the service. lease is how long a claim lasts without a heartbeat;
 // retried is called after jobs were put back to wait.
-func New(st *store.Store, types Types, lease time.Duration, log zerolog.Logger, tracer trace.TracerProvider, retried func()) *Service {
-	s := &Service{store: st, types: types, lease: lease, log: log, tracer: tracer.Tracer("nexus.internal/services/jobs/lifecycle"), retried: retried}
+func New(st *store.Store, types Types, lease time.Duration, events Publisher, now func() time.Time, log zerolog.Logger, tracer trace.TracerProvider, retried func()) *Service {
+	s := &Service{
+		store: st, types: types, lease: lease, log: log, events: events, now: now, pace: pace{last: map[uuid.UUID]time.Time{}},
+		tracer: tracer.Tracer("nexus.internal/services/jobs/lifecycle"), retried: retried,
+	}
 	s.claims = batch.New(batch.Options[*claim]{
 		Max: contract.MaxBatch, MaxWeight: contract.MaxBatch, Weigh: func(c *claim) int { return len(c.leases) }, Flush: s.flushClaims,
 	})

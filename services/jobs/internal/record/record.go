@@ -47,7 +47,9 @@ type Types interface {
 
 // Store is where jobs are recorded.
 type Store interface {
-	Record(ctx context.Context, jobs []store.NewJob) ([]contract.SubmitVerdict, outbox.Entry, error)
+	StagePart(ctx context.Context, part contract.SubmitPart) (whole []byte, err error)
+	DropParts(ctx context.Context, commandID string) error
+	Record(ctx context.Context, jobs []store.NewJob, atomic bool) ([]contract.SubmitVerdict, outbox.Entry, error)
 	Publish(ctx context.Context, e outbox.Entry) error
 }
 
@@ -62,6 +64,7 @@ type Recorder struct {
 	tracer trace.Tracer
 
 	commands   *batch.Batcher[*command]
+	staging    sync.WaitGroup
 	publishing sync.WaitGroup
 }
 
@@ -79,6 +82,10 @@ type command struct {
 	msg     jetstream.Msg
 	replyTo string
 	jobs    []store.NewJob
+	// atomic commands are recorded whole or not at all.
+	atomic bool
+	// partsOf is the id of a command that came in parts.
+	partsOf string
 	// refused are the verdicts of submissions that cannot be recorded at all.
 	refused []contract.SubmitVerdict
 }
@@ -94,6 +101,7 @@ func (r *Recorder) Run(ctx context.Context, ready func()) error {
 	err := bus.Consume(ctx, r.js, r.log, contract.StreamCommands, contract.ConsumerRecorder, prefetch, ready, func(msg jetstream.Msg) {
 		r.receive(tail, msg)
 	})
+	r.staging.Wait()
 	stop()
 	flushing.Wait()
 	r.publishing.Wait()
@@ -101,12 +109,54 @@ func (r *Recorder) Run(ctx context.Context, ready func()) error {
 }
 
 func (r *Recorder) receive(ctx context.Context, msg jetstream.Msg) {
-	var cmd contract.SubmitCommand
-	if err := json.Unmarshal(msg.Data(), &cmd); err != nil {
-		r.bury(ctx, msg, fmt.Errorf("decode the command: %w", err))
+	if msg.Headers().Get(contract.HeaderType) == contract.TypeSubmitPart {
+		r.staging.Go(func() { r.stage(ctx, msg) })
 		return
 	}
-	c := &command{msg: msg, replyTo: msg.Headers().Get(contract.HeaderReplyTo)}
+	r.take(ctx, &command{msg: msg, replyTo: msg.Headers().Get(contract.HeaderReplyTo)}, msg.Data())
+}
+
+// stage keeps a part of a command, and takes the command once it is whole. The
+// message that made it whole is acknowledged when its jobs are recorded.
+func (r *Recorder) stage(ctx context.Context, msg jetstream.Msg) {
+	var part contract.SubmitPart
+	if err := json.Unmarshal(msg.Data(), &part); err != nil {
+		r.bury(ctx, msg, fmt.Errorf("decode a part of a command: %w", err))
+		return
+	}
+	if err := checkPart(part); err != nil {
+		r.bury(ctx, msg, err)
+		return
+	}
+	whole, err := r.store.StagePart(ctx, part)
+	switch {
+	case err != nil:
+		r.log.Warn().Err(err).Msg("could not keep a part of a command; it will come again")
+		r.nak(msg)
+	case whole == nil:
+		r.ack(msg)
+	default:
+		r.take(ctx, &command{msg: msg, replyTo: msg.Headers().Get(contract.HeaderReplyTo), partsOf: part.CommandID}, whole)
+	}
+}
+
+func checkPart(p contract.SubmitPart) error {
+	if _, err := uuid.Parse(p.CommandID); err != nil {
+		return fmt.Errorf("the part belongs to no command: %w", err)
+	}
+	if p.Parts < 1 || p.Parts > contract.MaxCommandParts || p.Part < 0 || p.Part >= p.Parts {
+		return fmt.Errorf("part %d of %d is none", p.Part, p.Parts)
+	}
+	return nil
+}
+
+func (r *Recorder) take(ctx context.Context, c *command, body []byte) {
+	var cmd contract.SubmitCommand
+	if err := json.Unmarshal(body, &cmd); err != nil {
+		r.bury(ctx, c.msg, fmt.Errorf("decode the command: %w", err))
+		return
+	}
+	c.atomic = cmd.Atomic
 	for _, s := range cmd.Submissions {
 		job, problem := r.accept(s)
 		if problem != nil {
@@ -115,13 +165,32 @@ func (r *Recorder) receive(ctx context.Context, msg jetstream.Msg) {
 		}
 		c.jobs = append(c.jobs, job)
 	}
-	if len(c.jobs) == 0 {
-		r.answer(map[string][]contract.SubmitVerdict{c.replyTo: c.refused})
-		r.ack(msg)
+	if len(c.jobs) == 0 || c.atomic && len(c.refused) > 0 {
+		r.refuse(ctx, c)
 		return
 	}
 	if err := r.commands.Add(ctx, c); err != nil {
-		r.nak(msg)
+		r.nak(c.msg)
+	}
+}
+
+// refuse answers a command of which nothing is recorded.
+func (r *Recorder) refuse(ctx context.Context, c *command) {
+	for _, j := range c.jobs {
+		c.refused = append(c.refused, contract.SubmitVerdict{Ref: j.Ref, JobID: j.JobID, Code: contract.CodeNotRecorded, Detail: "Another job of the batch was refused."})
+	}
+	r.answer(map[string][]contract.SubmitVerdict{c.replyTo: c.refused})
+	r.done(ctx, c)
+}
+
+// done settles a command whose jobs need nothing more of it.
+func (r *Recorder) done(ctx context.Context, c *command) {
+	r.ack(c.msg)
+	if c.partsOf == "" {
+		return
+	}
+	if err := r.store.DropParts(ctx, c.partsOf); err != nil {
+		r.log.Warn().Err(err).Msg("could not drop the parts of a recorded command; they go with time")
 	}
 }
 
@@ -144,34 +213,61 @@ func (r *Recorder) accept(s contract.Submission) (store.NewJob, *contract.Submit
 	if s.ExecutionMode != contract.ModeAsync && s.ExecutionMode != contract.ModeSync {
 		return refuse(contract.CodeInvalid, fmt.Sprintf("Unknown execution_mode '%s'", s.ExecutionMode))
 	}
+	if s.Priority != "" && !contract.ValidPriority(s.Priority) {
+		return refuse(contract.CodeInvalid, fmt.Sprintf("Unknown priority '%s'", s.Priority))
+	}
+	if s.TimeoutSeconds < 0 || s.TimeoutSeconds > contract.MaxTimeoutSeconds {
+		return refuse(contract.CodeInvalid, fmt.Sprintf("timeout_seconds is %d: want 1 to %d.", s.TimeoutSeconds, contract.MaxTimeoutSeconds))
+	}
+	if s.DelaySeconds < 0 || s.DelaySeconds > contract.MaxDelay.Seconds() {
+		return refuse(contract.CodeInvalid, fmt.Sprintf("delay_seconds is %g: want 0 to %g.", s.DelaySeconds, contract.MaxDelay.Seconds()))
+	}
+	if err := contract.CheckTags(s.Tags); err != nil {
+		return refuse(contract.CodeInvalid, err.Error())
+	}
 	if err := contract.CheckPayload(s.Payload); err != nil {
 		return refuse(contract.CodeInvalid, err.Error())
 	}
 	return store.NewJob{ID: id, Type: t, Submission: s}, nil
 }
 
-// flush records a group of commands and answers them.
+// flush records a group of commands and answers them. Commands that stand on
+// their own share a transaction; an atomic one has its own.
 func (r *Recorder) flush(ctx context.Context, group []*command) {
+	shared := make([]*command, 0, len(group))
+	for _, c := range group {
+		if c.atomic {
+			r.record(ctx, []*command{c}, true)
+			continue
+		}
+		shared = append(shared, c)
+	}
+	if len(shared) > 0 {
+		r.record(ctx, shared, false)
+	}
+}
+
+func (r *Recorder) record(ctx context.Context, group []*command, atomic bool) {
 	var jobs []store.NewJob
 	for _, c := range group {
 		jobs = append(jobs, c.jobs...)
 	}
 	ctx, span := r.startSpan(ctx, jobs)
 	defer span.End()
-	verdicts, entry, err := r.store.Record(ctx, jobs)
+	verdicts, entry, err := r.store.Record(ctx, jobs, atomic)
 	switch {
 	case err == nil:
-		r.settle(group, verdicts)
+		r.settle(ctx, group, verdicts)
 		r.publish(ctx, entry)
 	case pg.IsBadData(err) && len(group) > 1:
 		// One of them holds something Postgres refuses; alone it cannot take
 		// the others with it.
 		for _, c := range group {
-			r.flush(ctx, []*command{c})
+			r.record(ctx, []*command{c}, atomic)
 		}
 	case pg.IsBadData(err):
 		r.log.Error().Err(err).Msg("Postgres refuses the content of a command")
-		r.refuseAll(group[0])
+		r.refuseAll(ctx, group[0])
 	default:
 		r.log.Warn().Err(err).Int("commands", len(group)).Msg("could not record jobs; their commands will come again")
 		for _, c := range group {
@@ -193,7 +289,7 @@ func (r *Recorder) startSpan(ctx context.Context, jobs []store.NewJob) (context.
 		trace.WithSpanKind(trace.SpanKindConsumer), trace.WithLinks(links...), trace.WithAttributes(attribute.Int("nexus.jobs", len(jobs))))
 }
 
-func (r *Recorder) settle(group []*command, verdicts []contract.SubmitVerdict) {
+func (r *Recorder) settle(ctx context.Context, group []*command, verdicts []contract.SubmitVerdict) {
 	replies := map[string][]contract.SubmitVerdict{}
 	for _, c := range group {
 		n := len(c.jobs)
@@ -203,17 +299,17 @@ func (r *Recorder) settle(group []*command, verdicts []contract.SubmitVerdict) {
 	}
 	r.answer(replies)
 	for _, c := range group {
-		r.ack(c.msg)
+		r.done(ctx, c)
 	}
 }
 
-func (r *Recorder) refuseAll(c *command) {
+func (r *Recorder) refuseAll(ctx context.Context, c *command) {
 	verdicts := c.refused
 	for _, j := range c.jobs {
 		verdicts = append(verdicts, contract.SubmitVerdict{Ref: j.Ref, JobID: j.JobID, Code: contract.CodeInvalid, Detail: "The job holds characters that cannot be stored."})
 	}
 	r.answer(map[string][]contract.SubmitVerdict{c.replyTo: verdicts})
-	r.ack(c.msg)
+	r.done(ctx, c)
 }
 
 // answer tells the waiting gateways. One that does not wait any more finds the

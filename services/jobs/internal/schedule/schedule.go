@@ -100,17 +100,20 @@ func (s *Scheduler) next(ctx context.Context) time.Duration {
 
 // DispatchDue sends the jobs whose wait is over.
 func (s *Scheduler) DispatchDue(ctx context.Context) error {
-	return s.all(ctx, func() (int, outbox.Entry, error) { return s.store.DispatchDue(ctx, s.types.All()) })
+	return s.all(ctx, func() (bool, outbox.Entry, error) {
+		n, entry, err := s.store.DispatchDue(ctx, s.types.All())
+		return n == store.SweepBatch, entry, err
+	})
 }
 
 // RecoverExpired ends the runs of workers that went silent.
 func (s *Scheduler) RecoverExpired(ctx context.Context) error {
-	return s.all(ctx, func() (int, outbox.Entry, error) {
-		n, entry, err := s.store.RecoverExpired(ctx, s.name)
+	return s.all(ctx, func() (bool, outbox.Entry, error) {
+		n, more, entry, err := s.store.RecoverExpired(ctx, s.name, s.types.All())
 		if n > 0 && err == nil {
 			s.log.Warn().Int("jobs", n).Str(telemetry.FieldWorker, s.name).Msg("recovered jobs whose worker went silent")
 		}
-		return n, entry, err
+		return more, entry, err
 	})
 }
 
@@ -128,26 +131,31 @@ func (s *Scheduler) DispatchLost(ctx context.Context, after time.Duration) error
 	}
 	types := s.types.All()
 	for _, queue := range queues(types) {
-		before, err := s.oldest(ctx, stream, queue, now)
-		if err != nil {
-			return err
-		}
-		err = s.all(ctx, func() (int, outbox.Entry, error) {
-			n, entry, err := s.store.DispatchLost(ctx, types, queue, before.Add(-after))
-			if n > 0 && err == nil {
-				s.log.Warn().Int("jobs", n).Str("queue", queue).Msg("sent runs again whose message was gone")
+		for _, lane := range contract.Lanes() {
+			before, err := s.oldest(ctx, stream, queue, lane.Priority, now)
+			if err != nil {
+				return err
 			}
-			return n, entry, err
-		})
-		if err != nil {
-			return err
+			if err := s.dispatchLost(ctx, types, queue, lane.Priority, before.Add(-after)); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-func (s *Scheduler) oldest(ctx context.Context, stream jetstream.Stream, queue string, now time.Time) (time.Time, error) {
-	first, err := stream.GetMsg(ctx, 1, jetstream.WithGetMsgSubject(contract.RunFilter(queue, contract.PriorityNormal)))
+func (s *Scheduler) dispatchLost(ctx context.Context, types map[string]contract.JobType, queue, lane string, before time.Time) error {
+	return s.all(ctx, func() (bool, outbox.Entry, error) {
+		n, more, entry, err := s.store.DispatchLost(ctx, types, queue, lane, before)
+		if n > 0 && err == nil {
+			s.log.Warn().Int("jobs", n).Str("queue", queue).Str("lane", lane).Msg("sent runs again whose message was gone")
+		}
+		return more, entry, err
+	})
+}
+
+func (s *Scheduler) oldest(ctx context.Context, stream jetstream.Stream, queue, lane string, now time.Time) (time.Time, error) {
+	first, err := stream.GetMsg(ctx, 1, jetstream.WithGetMsgSubject(contract.RunFilter(queue, lane)))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return now, nil
 	}
@@ -172,18 +180,18 @@ func queues(types map[string]contract.JobType) []string {
 	return out
 }
 
-// all repeats a sweep until it finds less than a full batch, and publishes what
-// each caused.
-func (s *Scheduler) all(ctx context.Context, sweep func() (int, outbox.Entry, error)) error {
+// all repeats a sweep until it leaves nothing behind, and publishes what each
+// caused.
+func (s *Scheduler) all(ctx context.Context, sweep func() (more bool, entry outbox.Entry, err error)) error {
 	for ctx.Err() == nil {
-		n, entry, err := sweep()
+		more, entry, err := sweep()
 		if err != nil {
 			return err
 		}
 		if err := s.store.Publish(ctx, entry); err != nil {
 			return err
 		}
-		if n < store.SweepBatch {
+		if !more {
 			return nil
 		}
 	}

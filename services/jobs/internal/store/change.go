@@ -19,13 +19,13 @@ type current struct {
 	JobType     string
 	Attempt     int
 	MaxAttempts int
+	Snoozes     int
 	LeaseToken  *uuid.UUID
 	LeaseOwner  *string
 	StartedAt   *time.Time
-	TraceParent *string
 }
 
-const currentColumns = `id, status, job_type, attempt_count, max_attempts, lease_token, lease_owner, started_at, trace_parent`
+const currentColumns = `id, status, job_type, attempt_count, max_attempts, snooze_count, lease_token, lease_owner, started_at`
 
 // lock reads jobs for a change, in the order of their ids so that two
 // transactions never wait for each other.
@@ -45,12 +45,13 @@ func lock(ctx context.Context, tx pgx.Tx, ids []uuid.UUID) (map[uuid.UUID]curren
 	return byID, nil
 }
 
-// change is an event that ends a run, or a wait, other than with success.
+// change is an event that ends a run, a wait, or a failure, other than with
+// success.
 type change struct {
 	job       current
 	event     job.Event
 	errorText string
-	// delay is the wait before the next attempt.
+	// delay is the wait before the next attempt; zero sends a run message at once.
 	delay time.Duration
 	// worker, actor and runtime describe the attempt that ended.
 	worker  string
@@ -61,13 +62,14 @@ type change struct {
 const changeJobs = `
 	UPDATE jobs.jobs AS j SET
 		status = c.status, version = j.version + 1, updated_at = t.now,
-		attempt_count = j.attempt_count - c.refund,
-		error_text = coalesce(c.error_text, j.error_text),
-		next_run_at = CASE WHEN c.status = 'retry_wait' THEN t.now + make_interval(secs => c.delay) END,
-		dispatched_at = CASE WHEN c.status = 'retry_wait' AND c.delay = 0 THEN t.now END,
+		attempt_count = CASE WHEN c.status = 'queued' THEN 0 ELSE j.attempt_count - c.refund END,
+		snooze_count = j.snooze_count + c.snooze,
+		error_text = CASE WHEN c.status <> 'queued' THEN coalesce(c.error_text, j.error_text) END,
+		next_run_at = CASE WHEN c.status IN ('queued', 'retry_wait') THEN t.now + make_interval(secs => c.delay) END,
+		dispatched_at = CASE WHEN c.status IN ('queued', 'retry_wait') AND c.delay = 0 THEN t.now END,
 		finished_at = CASE WHEN c.status IN ('failed', 'cancelled') THEN t.now END,
 		lease_owner = NULL, lease_token = NULL, lease_expires_at = NULL
-	FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::float8[], $6::int[]) AS c (id, source, status, error_text, delay, refund),
+	FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::float8[], $6::int[], $7::int[]) AS c (id, source, status, error_text, delay, refund, snooze),
 		(SELECT clock_timestamp() AS now) AS t
 	WHERE j.id = c.id AND j.status = c.source
 	RETURNING ` + changedColumns
@@ -77,7 +79,7 @@ const changeJobs = `
 func apply(ctx context.Context, tx pgx.Tx, changes []change) ([]changed, error) {
 	n := len(changes)
 	ids, from, to := make([]uuid.UUID, n), make([]string, n), make([]string, n)
-	texts, delays, refunds := make([]*string, n), make([]float64, n), make([]int32, n)
+	texts, delays, refunds, snoozes := make([]*string, n), make([]float64, n), make([]int32, n), make([]int32, n)
 	byID := make(map[uuid.UUID]change, n)
 	for i, c := range changes {
 		next, err := job.Apply(contract.Status(c.job.Status), c.event)
@@ -85,12 +87,15 @@ func apply(ctx context.Context, tx pgx.Tx, changes []change) ([]changed, error) 
 			return nil, fmt.Errorf("change job %s: %w", c.job.ID, err)
 		}
 		ids[i], from[i], to[i], texts[i], delays[i] = c.job.ID, c.job.Status, string(next), nullable(c.errorText), c.delay.Seconds()
-		if c.event == job.Release {
+		if costsNothing(c.event) {
 			refunds[i] = 1
+		}
+		if c.event == job.Snooze {
+			snoozes[i] = 1
 		}
 		byID[c.job.ID] = c
 	}
-	rows, err := tx.Query(ctx, changeJobs, ids, from, to, texts, delays, refunds)
+	rows, err := tx.Query(ctx, changeJobs, ids, from, to, texts, delays, refunds, snoozes)
 	if err != nil {
 		return nil, fmt.Errorf("change jobs: %w", err)
 	}
@@ -102,7 +107,8 @@ func apply(ctx context.Context, tx pgx.Tx, changes []change) ([]changed, error) 
 			return nil, err
 		}
 		why := byID[c.ID]
-		c.Worker, c.Actor, c.ErrorText, c.ready = why.worker, why.actor, why.errorText, why.event == job.Release
+		c.Worker, c.Actor, c.ErrorText = why.worker, why.actor, why.errorText
+		c.ready = why.delay == 0 && !contract.Status(c.Status).Finished()
 		out = append(out, c)
 	}
 	if err := rows.Err(); err != nil {
@@ -114,29 +120,47 @@ func apply(ctx context.Context, tx pgx.Tx, changes []change) ([]changed, error) 
 	return out, addAttempts(ctx, tx, changes, out)
 }
 
+// costsNothing reports whether an event gives the attempt back.
+func costsNothing(e job.Event) bool { return e == job.Release || e == job.Snooze }
+
 // addAttempts records the attempts that the changes ended.
 func addAttempts(ctx context.Context, tx pgx.Tx, changes []change, after []changed) error {
 	versions := make(map[uuid.UUID]int, len(after))
 	for _, c := range after {
 		versions[c.ID] = c.Version
 	}
-	batch := &pgx.Batch{}
+	var (
+		ids               []uuid.UUID
+		numbers           []int32
+		statuses, workers []string
+		texts             []*string
+		runtimes          []*int64
+		starts            []time.Time
+		attemptVersions   []int32
+	)
 	for _, c := range changes {
-		if c.job.Status != string(contract.StatusRunning) || c.event == job.Release {
+		if c.job.Status != string(contract.StatusRunning) || costsNothing(c.event) {
 			continue
 		}
 		status := "failed"
 		if c.event == job.Cancel {
 			status = "cancelled"
 		}
-		batch.Queue(`INSERT INTO jobs.job_attempts (job_id, version, attempt_number, status, worker, error_text, runtime_ms, started_at, finished_at)
-			VALUES ($1, $2, $3, $4, $5, $6, coalesce($7, (extract(epoch FROM clock_timestamp() - $8) * 1000)::bigint), $8, clock_timestamp())`,
-			c.job.ID, versions[c.job.ID], c.job.Attempt, status, deref(c.job.LeaseOwner), nullable(c.errorText), c.runtime, c.job.StartedAt)
+		ids, attemptVersions, numbers = append(ids, c.job.ID), append(attemptVersions, int32(versions[c.job.ID])), append(numbers, int32(c.job.Attempt))
+		statuses, workers, texts = append(statuses, status), append(workers, deref(c.job.LeaseOwner)), append(texts, nullable(c.errorText))
+		runtimes, starts = append(runtimes, c.runtime), append(starts, *c.job.StartedAt)
 	}
-	if batch.Len() == 0 {
+	if len(ids) == 0 {
 		return nil
 	}
-	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+	_, err := tx.Exec(ctx, `
+		INSERT INTO jobs.job_attempts (job_id, version, attempt_number, status, worker, error_text, runtime_ms, started_at, finished_at)
+		SELECT a.id, a.version, a.number, a.status, a.worker, a.error_text,
+			coalesce(a.runtime, (extract(epoch FROM t.now - a.started_at) * 1000)::bigint), a.started_at, t.now
+		FROM unnest($1::uuid[], $2::int[], $3::int[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::timestamptz[])
+			AS a (id, version, number, status, worker, error_text, runtime, started_at), (SELECT clock_timestamp() AS now) AS t`,
+		ids, attemptVersions, numbers, statuses, workers, texts, runtimes, starts)
+	if err != nil {
 		return fmt.Errorf("record attempts: %w", err)
 	}
 	return nil

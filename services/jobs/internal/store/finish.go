@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"nexus.internal/libs/bus"
 	"nexus.internal/libs/contract"
 	"nexus.internal/libs/outbox"
 	"nexus.internal/services/jobs/internal/job"
@@ -45,7 +46,7 @@ func (s *Store) Finish(ctx context.Context, results []Finished, types map[string
 		if err != nil {
 			return outbox.Entry{}, err
 		}
-		ended, err := s.fail(ctx, tx, others)
+		ended, err := s.fail(ctx, tx, others, types)
 		if err != nil {
 			return outbox.Entry{}, err
 		}
@@ -71,7 +72,7 @@ const succeedJobs = `
 		INSERT INTO jobs.job_attempts (job_id, version, attempt_number, status, worker, runtime_ms, started_at, finished_at)
 		SELECT id, version, attempt_count, 'succeeded', worker, runtime, started_at, now FROM done
 	)
-	SELECT id, job_type, status, version, attempt_count, max_attempts, created_by, request_id, trace_parent, next_run_at, worker FROM done`
+	SELECT id, job_type, status, version, attempt_count, max_attempts, priority, created_by, request_id, trace_parent, next_run_at, worker FROM done`
 
 func (s *Store) succeed(ctx context.Context, tx pgx.Tx, results []Finished) ([]changed, error) {
 	if len(results) == 0 {
@@ -135,7 +136,7 @@ func addArtifacts(ctx context.Context, tx pgx.Tx, results []Finished, done []cha
 
 // fail records runs that ended without success: failed ones and those given
 // back.
-func (s *Store) fail(ctx context.Context, tx pgx.Tx, results []Finished) ([]changed, error) {
+func (s *Store) fail(ctx context.Context, tx pgx.Tx, results []Finished, types map[string]contract.JobType) ([]changed, error) {
 	if len(results) == 0 {
 		return nil, nil
 	}
@@ -154,7 +155,7 @@ func (s *Store) fail(ctx context.Context, tx pgx.Tx, results []Finished) ([]chan
 			continue
 		}
 		delete(locked, r.Lease.JobID)
-		changes = append(changes, changeOf(r, c))
+		changes = append(changes, changeOf(r, c, types[c.JobType]))
 	}
 	if len(changes) == 0 {
 		return nil, nil
@@ -162,22 +163,35 @@ func (s *Store) fail(ctx context.Context, tx pgx.Tx, results []Finished) ([]chan
 	return apply(ctx, tx, changes)
 }
 
-func changeOf(r Finished, c current) change {
+// snoozedTooOften is the error text of a job that was put off for ever.
+const snoozedTooOften = "the job was put off too often"
+
+func changeOf(r Finished, c current, t contract.JobType) change {
 	out := change{job: c, worker: r.Worker, actor: r.Worker, runtime: &r.RuntimeMS}
-	if r.Outcome == contract.OutcomeReleased {
+	asked := min(time.Duration(max(0, r.RetryAfterMS))*time.Millisecond, contract.MaxDelay)
+	switch {
+	case r.Outcome == contract.OutcomeReleased:
 		out.event = job.Release
-		return out
-	}
-	out.errorText = r.ErrorText
-	out.event = job.AfterFailure(c.Attempt, c.MaxAttempts, r.Permanent)
-	if out.event == job.Retry {
-		out.delay = job.Backoff(c.Attempt)
-		if r.RetryAfterMS > 0 {
-			out.delay = time.Duration(r.RetryAfterMS) * time.Millisecond
+	case r.Outcome == contract.OutcomeSnoozed && c.Snoozes >= contract.MaxSnoozes:
+		out.event, out.errorText = job.Exhaust, snoozedTooOften
+	case r.Outcome == contract.OutcomeSnoozed:
+		// Not even a snooze of no time may turn into a busy loop.
+		out.event, out.delay = job.Snooze, max(asked, minSnooze)
+	default:
+		out.errorText = r.ErrorText
+		out.event = job.AfterFailure(c.Attempt, c.MaxAttempts, r.Permanent)
+		if out.event == job.Retry {
+			out.delay = t.Backoff(c.Attempt)
+			if asked > 0 {
+				out.delay = asked
+			}
 		}
 	}
 	return out
 }
+
+// minSnooze is the least time a job is put off for.
+const minSnooze = 100 * time.Millisecond
 
 // judge tells for each report whether it was the one that counted.
 func judge(ctx context.Context, tx pgx.Tx, results []Finished, accepted []changed) ([]Verdict, error) {
@@ -229,21 +243,21 @@ func statusesOf(ctx context.Context, tx pgx.Tx, ids []uuid.UUID) (map[uuid.UUID]
 }
 
 // tell writes the events of changed jobs, and run messages for those that are
-// ready again at once.
-func (s *Store) tell(ctx context.Context, tx pgx.Tx, jobs []changed, types map[string]contract.JobType) (outbox.Entry, error) {
+// ready again at once, beside more that is to be told.
+func (s *Store) tell(ctx context.Context, tx pgx.Tx, jobs []changed, types map[string]contract.JobType, more ...bus.Message) (outbox.Entry, error) {
 	messages, err := jobEvents(jobs, s.now().UTC())
 	if err != nil {
 		return outbox.Entry{}, err
 	}
 	var ready []Dispatch
 	for _, c := range jobs {
-		if c.ready {
-			ready = append(ready, Dispatch{JobID: c.ID, Type: types[c.JobType], TraceParent: deref(c.TraceParent)})
+		if t, ok := types[c.JobType]; ok && c.ready {
+			ready = append(ready, Dispatch{JobID: c.ID, Type: t, Priority: c.Priority, TraceParent: deref(c.TraceParent)})
 		}
 	}
-	runs, err := runMessages(ready, 1)
+	runs, err := send(ctx, tx, ready)
 	if err != nil {
 		return outbox.Entry{}, err
 	}
-	return s.outbox.Append(ctx, tx, append(runs, messages...))
+	return s.outbox.Append(ctx, tx, slices.Concat(runs, messages, more))
 }

@@ -40,13 +40,27 @@ type Granted struct {
 	JobID uuid.UUID
 }
 
+// inPausedQueue matches the jobs of queues whose jobs may not start.
+const inPausedQueue = `j.job_type = ANY(ARRAY(SELECT t.name FROM jobs.job_types AS t JOIN jobs.queues AS q ON q.name = t.queue WHERE q.paused))`
+
 const claimJobs = `
-	UPDATE jobs.jobs AS j SET
-		status = $4, version = j.version + 1, attempt_count = j.attempt_count + 1, next_run_at = NULL, dispatched_at = NULL,
-		lease_owner = c.worker, lease_token = c.token, lease_expires_at = t.now + make_interval(secs => $5), started_at = t.now, updated_at = t.now
-	FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS c (id, token, worker), (SELECT clock_timestamp() AS now) AS t
-	WHERE j.id = c.id AND j.status = ANY($6) AND j.next_run_at <= t.now
-	RETURNING ` + changedColumns + `, j.lease_token, j.lease_owner, j.payload, j.timeout_seconds`
+	WITH granted AS (
+		UPDATE jobs.jobs AS j SET
+			status = $4, version = j.version + 1, attempt_count = j.attempt_count + 1, next_run_at = NULL, dispatched_at = NULL,
+			lease_owner = c.worker, lease_token = c.token, lease_expires_at = t.now + make_interval(secs => $5), started_at = t.now, updated_at = t.now,
+			progress = NULL, progress_text = NULL
+		FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS c (id, token, worker), (SELECT clock_timestamp() AS now) AS t
+		WHERE j.id = c.id AND j.status = ANY($6) AND j.next_run_at <= t.now AND NOT (` + inPausedQueue + `)
+		RETURNING ` + changedColumns + `, j.lease_token, j.lease_owner, j.timeout_seconds, j.lease_expires_at
+	), watched AS (
+		INSERT INTO jobs.claims (look_at, job_ids) SELECT min(lease_expires_at), array_agg(id) FROM granted HAVING count(*) > 0
+	)
+	SELECT ` + grantedColumns + ` FROM granted AS j JOIN jobs.job_inputs AS i ON i.job_id = j.id`
+
+// grantedColumns are the columns scanned by scanGrants, in order. A payload too
+// large for a reply stays where it is.
+const grantedColumns = changedColumns + `, j.lease_token, j.lease_owner, j.timeout_seconds, octet_length(i.payload),
+	CASE WHEN octet_length(i.payload) <= 262144 THEN i.payload END`
 
 // Claim gives each lease its job where the job is ready, and returns the
 // grants. A job that is already leased under the very token that asks is
@@ -70,6 +84,9 @@ func (s *Store) Claim(ctx context.Context, leases []Lease, lease time.Duration) 
 		}
 		granted = grants
 		if len(granted) < len(leases) {
+			if err := park(ctx, tx, ids); err != nil {
+				return outbox.Entry{}, err
+			}
 			again, err := grantedBefore(ctx, tx, ids, tokens)
 			if err != nil {
 				return outbox.Entry{}, err
@@ -93,16 +110,21 @@ func scanGrants(rows pgx.Rows) (jobs []changed, grants []Granted, err error) {
 			worker  string
 			payload []byte
 			timeout int
+			size    int
 		)
-		c, err := scanChanged(rows, &token, &worker, &payload, &timeout)
+		c, err := scanChanged(rows, &token, &worker, &timeout, &size, &payload)
 		if err != nil {
 			return nil, nil, err
 		}
 		c.Worker, c.Actor = worker, worker
+		if payload != nil {
+			size = 0
+		}
 		jobs = append(jobs, c)
 		grants = append(grants, Granted{JobID: c.ID, Grant: contract.Grant{
 			JobID: c.ID.String(), JobType: c.JobType, LeaseToken: token.String(), Attempt: c.Attempt, MaxAttempts: c.MaxAttempts,
 			TimeoutSeconds: timeout, CreatedBy: c.CreatedBy, RequestID: deref(c.RequestID), TraceParent: deref(c.TraceParent), Payload: payload,
+			PayloadBytes: size,
 		}})
 	}
 	if err := rows.Err(); err != nil {
@@ -113,13 +135,24 @@ func scanGrants(rows pgx.Rows) (jobs []changed, grants []Granted, err error) {
 
 // grantedBefore finds the jobs that are leased under the tokens that ask.
 func grantedBefore(ctx context.Context, tx pgx.Tx, ids, tokens []uuid.UUID) ([]Granted, error) {
-	rows, err := tx.Query(ctx, `SELECT `+changedColumns+`, j.lease_token, j.lease_owner, j.payload, j.timeout_seconds
-		FROM jobs.jobs AS j JOIN unnest($1::uuid[], $2::uuid[]) AS c (id, token) ON j.id = c.id AND j.lease_token = c.token`, ids, tokens)
+	rows, err := tx.Query(ctx, `SELECT `+grantedColumns+`
+		FROM jobs.jobs AS j JOIN jobs.job_inputs AS i ON i.job_id = j.id
+		JOIN unnest($1::uuid[], $2::uuid[]) AS c (id, token) ON j.id = c.id AND j.lease_token = c.token`, ids, tokens)
 	if err != nil {
 		return nil, fmt.Errorf("look up earlier claims: %w", err)
 	}
 	_, grants, err := scanGrants(rows)
 	return grants, err
+}
+
+// park keeps jobs of paused queues in Postgres: their run messages are used up.
+func park(ctx context.Context, tx pgx.Tx, ids []uuid.UUID) error {
+	_, err := tx.Exec(ctx, `UPDATE jobs.jobs AS j SET dispatched_at = NULL
+		WHERE j.id = ANY($1) AND j.status IN ('queued', 'retry_wait') AND j.dispatched_at IS NOT NULL AND `+inPausedQueue, ids)
+	if err != nil {
+		return fmt.Errorf("park jobs of paused queues: %w", err)
+	}
+	return nil
 }
 
 // withRepeats adds the grants of again that are not in granted.

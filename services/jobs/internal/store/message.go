@@ -68,23 +68,26 @@ func jobEvent(c changed, now time.Time) (contract.Event, error) {
 type Dispatch struct {
 	JobID       uuid.UUID
 	Type        contract.JobType
+	Priority    string
 	TraceParent string
 }
 
 // runMessages turns ready jobs into run messages, up to perMessage of them in
 // one; zero means as many as the job's type allows.
 func runMessages(jobs []Dispatch, perMessage int) ([]bus.Message, error) {
-	groups := map[string][]Dispatch{}
-	var order []string
+	type key struct{ jobType, priority string }
+	groups := map[key][]Dispatch{}
+	var order []key
 	for _, d := range jobs {
-		if groups[d.Type.Name] == nil {
-			order = append(order, d.Type.Name)
+		k := key{d.Type.Name, d.Priority}
+		if groups[k] == nil {
+			order = append(order, k)
 		}
-		groups[d.Type.Name] = append(groups[d.Type.Name], d)
+		groups[k] = append(groups[k], d)
 	}
 	var out []bus.Message
-	for _, name := range order {
-		group := groups[name]
+	for _, k := range order {
+		group := groups[k]
 		limit := min(max(1, group[0].Type.RunsPerMessage), contract.MaxRunsPerMessage)
 		if perMessage > 0 {
 			limit = min(limit, perMessage)
@@ -104,7 +107,7 @@ func runMessages(jobs []Dispatch, perMessage int) ([]bus.Message, error) {
 
 func runMessage(jobs []Dispatch) (bus.Message, error) {
 	first := jobs[0]
-	subject, err := contract.RunSubject(first.Type.Queue, contract.PriorityNormal, first.Type.Name, first.JobID.String())
+	subject, err := contract.RunSubject(first.Type.Queue, first.Priority, first.Type.Name, first.JobID.String())
 	if err != nil {
 		return bus.Message{}, fmt.Errorf("name a run message: %w", err)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/uptrace/bun"
 
 	"nexus.internal/libs/contract"
@@ -18,30 +19,75 @@ import (
 type jobRow struct {
 	bun.BaseModel  `bun:"table:jobs.jobs,alias:j"`
 	ID             uuid.UUID `bun:",pk"`
-	JobType        string
-	Status         string
-	ExecutionMode  string
-	Version        int
-	AttemptCount   int
+	CreatedAt      time.Time
 	MaxAttempts    int
 	TimeoutSeconds int
-	Payload        string
-	Result         *string
-	ErrorText      *string
-	IdempotencyKey *string
-	RequestHash    []byte
-	CreatedBy      string
-	RequestID      *string
-	TraceParent    *string
+	Version        int
+	AttemptCount   int
+	SnoozeCount    int
+	Status         string
 	NextRunAt      *time.Time
 	DispatchedAt   *time.Time
 	LeaseOwner     *string
 	LeaseToken     *uuid.UUID
 	LeaseExpiresAt *time.Time
 	StartedAt      *time.Time
-	CreatedAt      time.Time
 	UpdatedAt      time.Time
 	FinishedAt     *time.Time
+	Progress       *float64
+	ProgressText   *string
+	Result         *string
+	ErrorText      *string
+	JobType        string
+	ExecutionMode  string
+	Priority       string
+	CreatedBy      string
+	RequestID      *string
+	TraceParent    *string
+	Tags           []string `bun:",array"`
+	DueAt          *time.Time
+	Setback        *string
+}
+
+type inputRow struct {
+	bun.BaseModel  `bun:"table:jobs.job_inputs,alias:i"`
+	JobID          uuid.UUID `bun:",pk"`
+	Payload        string
+	IdempotencyKey *string
+	RequestHash    []byte
+}
+
+type dispatchRow struct {
+	bun.BaseModel `bun:"table:jobs.dispatches,alias:d"`
+	ID            uuid.UUID `bun:",pk"`
+	Queue         string
+	Priority      string
+	DispatchedAt  time.Time
+	JobIDs        []uuid.UUID `bun:"job_ids,array"`
+}
+
+type claimRow struct {
+	bun.BaseModel `bun:"table:jobs.claims,alias:c"`
+	ID            uuid.UUID `bun:",pk"`
+	LookAt        time.Time
+	JobIDs        []uuid.UUID `bun:"job_ids,array"`
+}
+
+type queueRow struct {
+	bun.BaseModel `bun:"table:jobs.queues,alias:q"`
+	Name          string `bun:",pk"`
+	Paused        bool
+	ChangedAt     time.Time
+	ChangedBy     string
+}
+
+type partRow struct {
+	bun.BaseModel `bun:"table:jobs.command_parts,alias:p"`
+	CommandID     uuid.UUID `bun:",pk"`
+	Part          int       `bun:",pk"`
+	Parts         int
+	Body          []byte
+	CreatedAt     time.Time
 }
 
 type attemptRow struct {
@@ -87,13 +133,16 @@ type outboxRow struct {
 // Rows lists an empty row of every table, for the test that holds them against
 // the migrated schema.
 func Rows() []any {
-	return []any{(*jobTypeRow)(nil), (*jobRow)(nil), (*attemptRow)(nil), (*artifactRow)(nil), (*workerRow)(nil), (*outboxRow)(nil)}
+	return []any{
+		(*jobTypeRow)(nil), (*jobRow)(nil), (*inputRow)(nil), (*attemptRow)(nil), (*artifactRow)(nil), (*workerRow)(nil), (*outboxRow)(nil),
+		(*dispatchRow)(nil), (*claimRow)(nil), (*queueRow)(nil), (*partRow)(nil),
+	}
 }
 
 func (r jobRow) summary() contract.JobSummary {
 	return contract.JobSummary{
 		JobID: r.ID.String(), JobType: r.JobType, Status: contract.Status(r.Status), ExecutionMode: contract.ExecutionMode(r.ExecutionMode),
-		AttemptCount: r.AttemptCount, MaxAttempts: r.MaxAttempts, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
+		AttemptCount: r.AttemptCount, MaxAttempts: r.MaxAttempts, Priority: r.Priority, Tags: r.Tags, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
 	}
 }
 
@@ -114,6 +163,10 @@ func (s *Store) Get(ctx context.Context, id uuid.UUID) (contract.Job, error) {
 	if err != nil {
 		return contract.Job{}, fmt.Errorf("load job %s: %w", id, err)
 	}
+	input, size, err := s.input(ctx, id)
+	if err != nil {
+		return contract.Job{}, err
+	}
 	var attempts []attemptRow
 	if err := s.db.Bun.NewSelect().Model(&attempts).Where("a.job_id = ?", id).Order("a.version").Scan(ctx); err != nil {
 		return contract.Job{}, fmt.Errorf("load the attempts of job %s: %w", id, err)
@@ -123,9 +176,15 @@ func (s *Store) Get(ctx context.Context, id uuid.UUID) (contract.Job, error) {
 		return contract.Job{}, fmt.Errorf("load the artifacts of job %s: %w", id, err)
 	}
 	out := contract.Job{
-		JobSummary: r.summary(), Payload: json.RawMessage(r.Payload), Result: raw(r.Result), ErrorText: r.ErrorText,
-		IdempotencyKey: r.IdempotencyKey, NextRunAt: r.NextRunAt, LeaseOwner: r.LeaseOwner, LeaseExpiresAt: r.LeaseExpiresAt,
+		JobSummary: r.summary(), PayloadBytes: size, Result: raw(r.Result), ErrorText: r.ErrorText, TimeoutSeconds: r.TimeoutSeconds,
+		IdempotencyKey: input.IdempotencyKey, NextRunAt: r.NextRunAt, LeaseOwner: r.LeaseOwner, LeaseExpiresAt: r.LeaseExpiresAt, SnoozeCount: r.SnoozeCount,
 		CreatedBy: r.CreatedBy, FinishedAt: r.FinishedAt, Attempts: []contract.Attempt{}, Artifacts: []contract.CreatedArtifact{},
+	}
+	if size == 0 {
+		out.Payload = json.RawMessage(input.Payload)
+	}
+	if r.Progress != nil {
+		out.Progress = &contract.JobProgress{Percent: *r.Progress, Message: deref(r.ProgressText)}
 	}
 	for _, a := range attempts {
 		out.Attempts = append(out.Attempts, contract.Attempt{
@@ -147,29 +206,32 @@ func (s *Store) Get(ctx context.Context, id uuid.UUID) (contract.Job, error) {
 	return out, nil
 }
 
-// List is a page of jobs, newest first.
-func (s *Store) List(ctx context.Context, req contract.ListJobsRequest) ([]contract.JobSummary, error) {
-	var rows []jobRow
-	q := s.db.Bun.NewSelect().Model(&rows).
-		Column("id", "job_type", "status", "execution_mode", "attempt_count", "max_attempts", "created_at", "updated_at").
-		Order("j.created_at DESC", "j.id DESC").Limit(int64(req.Limit)).Offset(int64(req.Offset))
-	for column, value := range map[string]string{"status": req.Status, "job_type": req.JobType, "created_by": req.CreatedBy} {
-		if value != "" {
-			q = q.Where("j.? = ?", bun.Ident(column), value)
-		}
+// input is what a job was submitted with. A payload larger than
+// contract.MaxInlinePayload is left out and its size returned.
+func (s *Store) input(ctx context.Context, id uuid.UUID) (inputRow, int, error) {
+	var in inputRow
+	var size int
+	err := s.db.Pool.QueryRow(ctx, `SELECT idempotency_key, octet_length(payload), CASE WHEN octet_length(payload) <= $2 THEN payload ELSE '' END
+		FROM jobs.job_inputs WHERE job_id = $1`, id, contract.MaxInlinePayload).Scan(&in.IdempotencyKey, &size, &in.Payload)
+	if err != nil {
+		return in, 0, fmt.Errorf("load the input of job %s: %w", id, err)
 	}
-	if req.CreatedAfter != nil {
-		q = q.Where("j.created_at > ?", *req.CreatedAfter)
+	if size <= contract.MaxInlinePayload {
+		size = 0
 	}
-	if req.CreatedBefore != nil {
-		q = q.Where("j.created_at < ?", *req.CreatedBefore)
+	return in, size, nil
+}
+
+// Payload is the part of a job's payload that begins at offset, and the size
+// of the whole, in bytes.
+func (s *Store) Payload(ctx context.Context, id uuid.UUID, offset int) (part []byte, size int, err error) {
+	err = s.db.Pool.QueryRow(ctx, `SELECT octet_length(payload), substring(convert_to(payload, 'UTF8') FROM $2 + 1 FOR $3) FROM jobs.job_inputs WHERE job_id = $1`,
+		id, offset, contract.MaxPayloadPart).Scan(&size, &part)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, 0, fault.NotFoundf("Job not found")
 	}
-	if err := q.Scan(ctx); err != nil {
-		return nil, fmt.Errorf("list jobs: %w", err)
+	if err != nil {
+		return nil, 0, fmt.Errorf("load the payload of job %s: %w", id, err)
 	}
-	out := make([]contract.JobSummary, len(rows))
-	for i, r := range rows {
-		out[i] = r.summary()
-	}
-	return out, nil
+	return part, size, nil
 }

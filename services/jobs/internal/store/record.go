@@ -1,11 +1,14 @@
 package store
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
+	"errors"
 	"fmt"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -22,10 +25,14 @@ type NewJob struct {
 }
 
 // requestHash tells whether two submissions under one idempotency key ask for
-// the same. It is nil without a key.
+// the same. It is nil without a key. The gateway knows best what its client
+// sent; a submission without its hash is compared by what was made of it.
 func (n NewJob) requestHash() []byte {
 	if n.IdempotencyKey == "" {
 		return nil
+	}
+	if sum, err := hex.DecodeString(n.RequestHash); err == nil && len(sum) == sha256.Size {
+		return sum
 	}
 	h := sha256.New()
 	for _, part := range [][]byte{[]byte(n.JobType), []byte(n.ExecutionMode), []byte(strconv.Itoa(n.MaxAttempts)), n.Payload} {
@@ -37,71 +44,150 @@ func (n NewJob) requestHash() []byte {
 	return h.Sum(nil)
 }
 
+func (n NewJob) timeout() int {
+	if n.TimeoutSeconds > 0 {
+		return n.TimeoutSeconds
+	}
+	return n.Type.TimeoutSeconds
+}
+
+func (n NewJob) lane() string {
+	if n.Priority == "" {
+		return contract.PriorityNormal
+	}
+	return n.Priority
+}
+
 const insertJobs = `
-	INSERT INTO jobs.jobs AS j (id, job_type, status, execution_mode, max_attempts, timeout_seconds, payload, idempotency_key, request_hash,
-		created_by, request_id, trace_parent, next_run_at, dispatched_at, created_at, updated_at)
-	SELECT n.id, n.job_type, $12, n.execution_mode, n.max_attempts, n.timeout_seconds, n.payload, n.idempotency_key, n.request_hash,
-		n.created_by, n.request_id, n.trace_parent, t.now, t.now, t.now, t.now
-	FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::int[], $6::text[], $7::text[], $8::bytea[], $9::text[], $10::text[], $11::text[])
-		AS n (id, job_type, execution_mode, max_attempts, timeout_seconds, payload, idempotency_key, request_hash, created_by, request_id, trace_parent),
-		(SELECT clock_timestamp() AS now) AS t
-	ON CONFLICT (id) DO NOTHING
-	RETURNING j.id`
+	WITH new AS (
+		INSERT INTO jobs.jobs AS j (id, job_type, status, execution_mode, priority, max_attempts, timeout_seconds, created_by, request_id, trace_parent, tags,
+			next_run_at, dispatched_at, created_at, updated_at)
+		SELECT n.id, n.job_type, $1, n.execution_mode, n.priority, n.max_attempts, n.timeout_seconds, n.created_by, n.request_id, n.trace_parent,
+			CASE WHEN n.tags <> '' THEN string_to_array(n.tags, ' ') END,
+			greatest(t.now, n.run_at, t.now + make_interval(secs => n.delay)),
+			CASE WHEN n.delay = 0 AND (n.run_at IS NULL OR n.run_at <= t.now) THEN t.now END, t.now, t.now
+		FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::int[], $7::int[], $8::text[], $9::text[], $10::text[], $11::text[], $12::timestamptz[], $13::float8[])
+			AS n (id, job_type, execution_mode, priority, max_attempts, timeout_seconds, created_by, request_id, trace_parent, tags, run_at, delay),
+			(SELECT clock_timestamp() AS now) AS t
+		ON CONFLICT (id) DO NOTHING
+		RETURNING j.id, j.job_type, j.priority, j.next_run_at, j.dispatched_at
+	), sent AS (
+		INSERT INTO jobs.dispatches (queue, priority, dispatched_at, job_ids)
+		SELECT q.queue, new.priority, min(new.dispatched_at), array_agg(new.id)
+		FROM new JOIN unnest($14::text[], $15::text[]) AS q (job_type, queue) USING (job_type)
+		WHERE new.dispatched_at IS NOT NULL GROUP BY q.queue, new.priority
+	)
+	SELECT id, CASE WHEN dispatched_at IS NULL THEN next_run_at END FROM new`
+
+const insertInputs = `
+	INSERT INTO jobs.job_inputs (job_id, payload, idempotency_key, request_hash)
+	SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[])
+	ON CONFLICT (job_id) DO NOTHING`
+
+// errRefused takes back the transaction of jobs that are recorded all or not
+// at all.
+var errRefused = errors.New("one of the jobs was refused")
 
 // Record inserts jobs in one transaction and returns a verdict for each, in
 // order. Jobs that were there already are compared: the same request gets the
-// same job, another one a conflict.
-func (s *Store) Record(ctx context.Context, jobs []NewJob) ([]contract.SubmitVerdict, outbox.Entry, error) {
+// same job, another one a conflict. Where atomic is set a conflict keeps all of
+// them from being recorded.
+func (s *Store) Record(ctx context.Context, jobs []NewJob, atomic bool) ([]contract.SubmitVerdict, outbox.Entry, error) {
 	var verdicts []contract.SubmitVerdict
 	entry, err := s.inTx(ctx, func(tx pgx.Tx) (outbox.Entry, error) {
 		inserted, err := insert(ctx, tx, jobs)
 		if err != nil {
 			return outbox.Entry{}, err
 		}
-		fresh := make([]NewJob, 0, len(inserted))
+		fresh := make([]freshJob, 0, len(inserted))
 		verdicts = make([]contract.SubmitVerdict, len(jobs))
 		var repeated []int
 		for i, n := range jobs {
 			verdicts[i] = contract.SubmitVerdict{Ref: n.Ref, JobID: n.JobID, Status: contract.StatusQueued}
-			if !inserted[n.ID] {
+			at, ok := inserted[n.ID]
+			if !ok {
 				repeated = append(repeated, i)
 				continue
 			}
 			delete(inserted, n.ID)
-			fresh = append(fresh, n)
+			fresh = append(fresh, freshJob{n, at})
 		}
 		if err := judgeRepeated(ctx, tx, jobs, repeated, verdicts); err != nil {
 			return outbox.Entry{}, err
 		}
+		if atomic && anyRefused(verdicts) {
+			return outbox.Entry{}, errRefused
+		}
 		return s.announce(ctx, tx, fresh)
 	})
+	if errors.Is(err, errRefused) {
+		for i := range verdicts {
+			if verdicts[i].Code == "" {
+				verdicts[i].Status, verdicts[i].Code, verdicts[i].Detail = "", contract.CodeNotRecorded, "Another job of the batch was refused."
+			}
+		}
+		return verdicts, outbox.Entry{}, nil
+	}
 	return verdicts, entry, err
 }
 
-func insert(ctx context.Context, tx pgx.Tx, jobs []NewJob) (map[uuid.UUID]bool, error) {
+func anyRefused(verdicts []contract.SubmitVerdict) bool {
+	for _, v := range verdicts {
+		if v.Code != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// insert writes jobs and returns those that are new, with the time each waits
+// for, if it does. Of jobs with one id the first counts.
+func insert(ctx context.Context, tx pgx.Tx, all []NewJob) (map[uuid.UUID]*time.Time, error) {
+	jobs := make([]NewJob, 0, len(all))
+	seen := make(map[uuid.UUID]bool, len(all))
+	for _, j := range all {
+		if !seen[j.ID] {
+			seen[j.ID] = true
+			jobs = append(jobs, j)
+		}
+	}
 	n := len(jobs)
 	ids, hashes := make([]uuid.UUID, n), make([][]byte, n)
-	types, modes, payloads, owners := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
+	types, modes, lanes, payloads, owners, tags := make([]string, n), make([]string, n), make([]string, n), make([]string, n), make([]string, n), make([]string, n)
 	attempts, timeouts := make([]int32, n), make([]int32, n)
 	keys, requests, traces := make([]*string, n), make([]*string, n), make([]*string, n)
+	times, delays := make([]*time.Time, n), make([]float64, n)
+	queues := map[string]string{}
 	for i, j := range jobs {
-		ids[i], types[i], modes[i], payloads[i], owners[i] = j.ID, j.JobType, string(j.ExecutionMode), string(j.Payload), j.CreatedBy
-		attempts[i], timeouts[i] = int32(j.MaxAttempts), int32(j.Type.TimeoutSeconds)
+		ids[i], types[i], modes[i], lanes[i], payloads[i], owners[i] = j.ID, j.JobType, string(j.ExecutionMode), j.lane(), string(j.Payload), j.CreatedBy
+		attempts[i], timeouts[i], tags[i] = int32(j.MaxAttempts), int32(j.timeout()), strings.Join(j.Tags, " ")
 		keys[i], hashes[i], requests[i], traces[i] = nullable(j.IdempotencyKey), j.requestHash(), nullable(j.RequestID), nullable(j.TraceParent)
+		times[i], delays[i] = j.RunAt, j.DelaySeconds
+		queues[j.JobType] = j.Type.Queue
 	}
-	rows, err := tx.Query(ctx, insertJobs, ids, types, modes, attempts, timeouts, payloads, keys, hashes, owners, requests, traces, string(contract.StatusQueued))
-	if err != nil {
+	var names, queueNames []string
+	for name, queue := range queues {
+		names, queueNames = append(names, name), append(queueNames, queue)
+	}
+	inserted := make(map[uuid.UUID]*time.Time, n)
+	batch := &pgx.Batch{}
+	batch.Queue(insertJobs, string(contract.StatusQueued), ids, types, modes, lanes, attempts, timeouts, owners, requests, traces, tags, times, delays, names, queueNames).
+		Query(func(rows pgx.Rows) error {
+			for rows.Next() {
+				var id uuid.UUID
+				var at *time.Time
+				if err := rows.Scan(&id, &at); err != nil {
+					return err
+				}
+				inserted[id] = at
+			}
+			return rows.Err()
+		})
+	batch.Queue(insertInputs, ids, payloads, keys, hashes)
+	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return nil, fmt.Errorf("insert jobs: %w", err)
 	}
-	inserted, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
-	if err != nil {
-		return nil, fmt.Errorf("insert jobs: %w", err)
-	}
-	set := make(map[uuid.UUID]bool, len(inserted))
-	for _, id := range inserted {
-		set[id] = true
-	}
-	return set, nil
+	return inserted, nil
 }
 
 // judgeRepeated answers the submissions whose id was recorded before.
@@ -118,7 +204,7 @@ func judgeRepeated(ctx context.Context, tx pgx.Tx, jobs []NewJob, repeated []int
 		Status string
 		Hash   []byte
 	}
-	rows, err := tx.Query(ctx, `SELECT id, status, request_hash FROM jobs.jobs WHERE id = ANY($1)`, ids)
+	rows, err := tx.Query(ctx, `SELECT j.id, j.status, i.request_hash FROM jobs.jobs AS j JOIN jobs.job_inputs AS i ON i.job_id = j.id WHERE j.id = ANY($1)`, ids)
 	if err != nil {
 		return fmt.Errorf("look up repeated jobs: %w", err)
 	}
@@ -134,7 +220,7 @@ func judgeRepeated(ctx context.Context, tx pgx.Tx, jobs []NewJob, repeated []int
 		k := byID[jobs[i].ID]
 		verdicts[i].Existing = true
 		verdicts[i].Status = contract.Status(k.Status)
-		if !bytes.Equal(k.Hash, jobs[i].requestHash()) {
+		if string(k.Hash) != string(jobs[i].requestHash()) {
 			verdicts[i].Code = contract.CodeConflict
 			verdicts[i].Detail = "This idempotency key was used before for a different request."
 		}
@@ -142,18 +228,27 @@ func judgeRepeated(ctx context.Context, tx pgx.Tx, jobs []NewJob, repeated []int
 	return nil
 }
 
+// freshJob is a job that was just recorded.
+type freshJob struct {
+	NewJob
+	// waitsFor is nil where its run message goes out at once.
+	waitsFor *time.Time
+}
+
 // announce writes the run messages and events of new jobs.
-func (s *Store) announce(ctx context.Context, tx pgx.Tx, fresh []NewJob) (outbox.Entry, error) {
-	dispatches := make([]Dispatch, len(fresh))
+func (s *Store) announce(ctx context.Context, tx pgx.Tx, fresh []freshJob) (outbox.Entry, error) {
+	var ready []Dispatch
 	jobs := make([]changed, len(fresh))
 	for i, n := range fresh {
-		dispatches[i] = Dispatch{JobID: n.ID, Type: n.Type, TraceParent: n.TraceParent}
+		if n.waitsFor == nil {
+			ready = append(ready, Dispatch{JobID: n.ID, Type: n.Type, Priority: n.lane(), TraceParent: n.TraceParent})
+		}
 		jobs[i] = changed{
 			ID: n.ID, JobType: n.JobType, Status: string(contract.StatusQueued), Version: 1, MaxAttempts: n.MaxAttempts,
-			CreatedBy: n.CreatedBy, RequestID: nullable(n.RequestID), TraceParent: nullable(n.TraceParent),
+			CreatedBy: n.CreatedBy, RequestID: nullable(n.RequestID), TraceParent: nullable(n.TraceParent), NextRunAt: n.waitsFor,
 		}
 	}
-	messages, err := runMessages(dispatches, 0)
+	messages, err := runMessages(ready, 0)
 	if err != nil {
 		return outbox.Entry{}, err
 	}

@@ -39,6 +39,7 @@ type changed struct {
 	Version     int
 	Attempt     int
 	MaxAttempts int
+	Priority    string
 	CreatedBy   string
 	RequestID   *string
 	TraceParent *string
@@ -52,11 +53,11 @@ type changed struct {
 }
 
 // changedColumns are the columns scanned by scanChanged, in order.
-const changedColumns = `j.id, j.job_type, j.status, j.version, j.attempt_count, j.max_attempts, j.created_by, j.request_id, j.trace_parent, j.next_run_at`
+const changedColumns = `j.id, j.job_type, j.status, j.version, j.attempt_count, j.max_attempts, j.priority, j.created_by, j.request_id, j.trace_parent, j.next_run_at`
 
 func scanChanged(rows pgx.Rows, more ...any) (changed, error) {
 	var c changed
-	dest := append([]any{&c.ID, &c.JobType, &c.Status, &c.Version, &c.Attempt, &c.MaxAttempts, &c.CreatedBy, &c.RequestID, &c.TraceParent, &c.NextRunAt}, more...)
+	dest := append([]any{&c.ID, &c.JobType, &c.Status, &c.Version, &c.Attempt, &c.MaxAttempts, &c.Priority, &c.CreatedBy, &c.RequestID, &c.TraceParent, &c.NextRunAt}, more...)
 	if err := rows.Scan(dest...); err != nil {
 		return c, fmt.Errorf("scan a changed job: %w", err)
 	}

@@ -19,8 +19,8 @@ func TestRowsMatchTheSchema(t *testing.T) {
 func TestChecksRefuseImpossibleRows(t *testing.T) {
 	t.Parallel()
 	db := testkit.Postgres(t)
-	const insert = `INSERT INTO jobs.jobs (id, job_type, status, execution_mode, max_attempts, timeout_seconds, payload, created_by, next_run_at)
-		VALUES (gen_random_uuid(), 'analyze', 'queued', 'async', 3, 60, '{}', 'alice', now()) RETURNING id`
+	const insert = `INSERT INTO jobs.jobs (id, job_type, status, execution_mode, max_attempts, timeout_seconds, created_by, next_run_at)
+		VALUES (gen_random_uuid(), 'analyze', 'queued', 'async', 3, 60, 'alice', now()) RETURNING id`
 	for change, constraint := range map[string]string{
 		"status = 'sleeping'": "jobs_status_check",
 		"status = 'running', next_run_at = NULL, attempt_count = 1":                                        "lease_while_running",
@@ -32,7 +32,9 @@ func TestChecksRefuseImpossibleRows(t *testing.T) {
 		"attempt_count = 4":                      "attempts_within_limit",
 		"attempt_count = -1":                     "attempts_within_limit",
 		"result = '{}'":                          "result_of_success",
-		"idempotency_key = 'k'":                  "hash_of_key",
+		"priority = 'urgent'":                    "jobs_priority_check",
+		"tags = '{}'":                            "jobs_tags_check",
+		"progress = 101":                         "jobs_progress_check",
 		"max_attempts = 11":                      "jobs_max_attempts_check",
 		"status = 'running', next_run_at = NULL, lease_owner = 'w', lease_token = gen_random_uuid(), lease_expires_at = now(), started_at = now()": "attempt_while_running",
 	} {

@@ -15,53 +15,102 @@ import (
 	"nexus.internal/services/jobs/internal/job"
 )
 
-// SweepBatch is the most jobs one sweep or dispatch handles; a call that
-// handled fewer left none behind.
+// SweepBatch is the most jobs one dispatch handles; a call that handled fewer
+// left none behind.
 const SweepBatch = 200
+
+// sweepGroups is the most rows of claims or dispatches one sweep looks at.
+const sweepGroups = 4
 
 // leaseExpired is the error text of an attempt whose worker went silent.
 const leaseExpired = "the worker went silent and its lease ran out"
 
 // RecoverExpired ends the runs whose lease ran out: another attempt where one
 // is left, failed otherwise. Each is audited under sweeper's name. It returns
-// how many it recovered; less than a full batch means none is left.
-func (s *Store) RecoverExpired(ctx context.Context, sweeper string) (int, outbox.Entry, error) {
-	var n int
-	entry, err := s.inTx(ctx, func(tx pgx.Tx) (outbox.Entry, error) {
-		rows, err := tx.Query(ctx, `SELECT `+currentColumns+` FROM jobs.jobs
-			WHERE status = 'running' AND lease_expires_at < clock_timestamp() ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED`, SweepBatch)
-		if err != nil {
-			return outbox.Entry{}, fmt.Errorf("find expired leases: %w", err)
+// how many it recovered, and whether there may be more.
+func (s *Store) RecoverExpired(ctx context.Context, sweeper string, types map[string]contract.JobType) (n int, more bool, entry outbox.Entry, err error) {
+	entry, err = s.inTx(ctx, func(tx pgx.Tx) (outbox.Entry, error) {
+		n = 0
+		ids, groups, err := takeClaims(ctx, tx)
+		if err != nil || groups == 0 {
+			return outbox.Entry{}, err
 		}
-		expired, err := pgx.CollectRows(rows, pgx.RowToStructByPos[current])
+		more = groups == sweepGroups
+		expired, err := lockExpired(ctx, tx, ids)
 		if err != nil {
-			return outbox.Entry{}, fmt.Errorf("find expired leases: %w", err)
+			return outbox.Entry{}, err
 		}
 		if n = len(expired); n == 0 {
-			return outbox.Entry{}, nil
+			return outbox.Entry{}, watchAgain(ctx, tx, ids)
 		}
 		changes := make([]change, n)
 		for i, c := range expired {
 			changes[i] = change{job: c, event: job.AfterFailure(c.Attempt, c.MaxAttempts, false), errorText: leaseExpired, worker: deref(c.LeaseOwner), actor: sweeper}
 			if changes[i].event == job.Retry {
-				changes[i].delay = job.Backoff(c.Attempt)
+				changes[i].delay = types[c.JobType].Backoff(c.Attempt)
 			}
 		}
 		after, err := apply(ctx, tx, changes)
 		if err != nil {
 			return outbox.Entry{}, err
 		}
-		messages, err := jobEvents(after, s.now().UTC())
-		if err != nil {
+		if err := watchAgain(ctx, tx, ids); err != nil {
 			return outbox.Entry{}, err
 		}
 		recoveries, err := staleLeaseEvents(after, sweeper, s.now().UTC())
 		if err != nil {
 			return outbox.Entry{}, err
 		}
-		return s.outbox.Append(ctx, tx, append(messages, recoveries...))
+		return s.tell(ctx, tx, after, types, recoveries...)
 	})
-	return n, entry, err
+	return n, more, entry, err
+}
+
+// takeClaims takes the groups of claims that are due to be looked at, and
+// returns their jobs.
+func takeClaims(ctx context.Context, tx pgx.Tx) (ids []uuid.UUID, groups int, err error) {
+	rows, err := tx.Query(ctx, `DELETE FROM jobs.claims WHERE id = ANY(ARRAY(
+			SELECT id FROM jobs.claims WHERE look_at < clock_timestamp() ORDER BY look_at LIMIT $1 FOR UPDATE SKIP LOCKED))
+		RETURNING job_ids`, sweepGroups)
+	return collectGroups(rows, err)
+}
+
+func collectGroups(rows pgx.Rows, err error) (ids []uuid.UUID, groups int, _ error) {
+	if err != nil {
+		return nil, 0, fmt.Errorf("find jobs to look after: %w", err)
+	}
+	found, err := pgx.CollectRows(rows, pgx.RowTo[[]uuid.UUID])
+	if err != nil {
+		return nil, 0, fmt.Errorf("find jobs to look after: %w", err)
+	}
+	for _, group := range found {
+		ids = append(ids, group...)
+	}
+	return ids, len(found), nil
+}
+
+func lockExpired(ctx context.Context, tx pgx.Tx, ids []uuid.UUID) ([]current, error) {
+	rows, err := tx.Query(ctx, `SELECT `+currentColumns+` FROM jobs.jobs
+		WHERE id = ANY($1) AND status = 'running' AND lease_expires_at < clock_timestamp() ORDER BY id FOR UPDATE`, ids)
+	if err != nil {
+		return nil, fmt.Errorf("find expired leases: %w", err)
+	}
+	expired, err := pgx.CollectRows(rows, pgx.RowToStructByPos[current])
+	if err != nil {
+		return nil, fmt.Errorf("find expired leases: %w", err)
+	}
+	return expired, nil
+}
+
+// watchAgain keeps an eye on the jobs whose leases were renewed. One that ran
+// out since a moment ago is looked at next time.
+func watchAgain(ctx context.Context, tx pgx.Tx, ids []uuid.UUID) error {
+	_, err := tx.Exec(ctx, `INSERT INTO jobs.claims (look_at, job_ids)
+		SELECT min(lease_expires_at), array_agg(id) FROM jobs.jobs WHERE id = ANY($1) AND status = 'running' HAVING count(*) > 0`, ids)
+	if err != nil {
+		return fmt.Errorf("look after renewed leases: %w", err)
+	}
+	return nil
 }
 
 func staleLeaseEvents(jobs []changed, sweeper string, now time.Time) ([]bus.Message, error) {
@@ -89,65 +138,109 @@ func staleLeaseEvents(jobs []changed, sweeper string, now time.Time) ([]bus.Mess
 // DispatchDue sends run messages for jobs whose wait in Postgres is over. It
 // returns how many it sent; less than a full batch means none is left.
 func (s *Store) DispatchDue(ctx context.Context, types map[string]contract.JobType) (int, outbox.Entry, error) {
-	return s.dispatch(ctx, types, `status IN ('queued', 'retry_wait') AND dispatched_at IS NULL AND next_run_at <= clock_timestamp() ORDER BY next_run_at`)
-}
-
-// DispatchLost sends new run messages for jobs of one queue whose last one was
-// written before the given time and is known to be gone.
-func (s *Store) DispatchLost(ctx context.Context, types map[string]contract.JobType, queue string, before time.Time) (int, outbox.Entry, error) {
-	var names []string
-	for _, t := range types {
-		if t.Queue == queue {
-			names = append(names, t.Name)
-		}
-	}
-	return s.dispatch(ctx, types,
-		`status IN ('queued', 'retry_wait') AND dispatched_at IS NOT NULL AND dispatched_at < $2 AND job_type = ANY($3) ORDER BY dispatched_at`,
-		before, names)
-}
-
-// dispatch sends run messages for the jobs that match where, a condition from
-// this file; $1 is taken by the limit.
-func (s *Store) dispatch(ctx context.Context, types map[string]contract.JobType, where string, args ...any) (int, outbox.Entry, error) {
 	var n int
 	entry, err := s.inTx(ctx, func(tx pgx.Tx) (outbox.Entry, error) {
-		rows, err := tx.Query(ctx, `WITH due AS (SELECT id FROM jobs.jobs WHERE `+where+` LIMIT $1 FOR UPDATE SKIP LOCKED)
+		rows, err := tx.Query(ctx, `WITH due AS (SELECT id FROM jobs.jobs AS j
+				WHERE due_at <= clock_timestamp() AND NOT (`+inPausedQueue+`) ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED)
 			UPDATE jobs.jobs AS j SET dispatched_at = clock_timestamp() FROM due WHERE j.id = due.id
-			RETURNING j.id, j.job_type, j.trace_parent`, append([]any{SweepBatch}, args...)...)
-		if err != nil {
-			return outbox.Entry{}, fmt.Errorf("find jobs to dispatch: %w", err)
-		}
-		type due struct {
-			ID          uuid.UUID
-			JobType     string
-			TraceParent *string
-		}
-		found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[due])
-		if err != nil {
-			return outbox.Entry{}, fmt.Errorf("find jobs to dispatch: %w", err)
-		}
-		n = len(found)
-		var ready []Dispatch
-		for _, d := range found {
-			if t, ok := types[d.JobType]; ok {
-				ready = append(ready, Dispatch{JobID: d.ID, Type: t, TraceParent: deref(d.TraceParent)})
-			}
-		}
-		messages, err := runMessages(ready, 1)
+			RETURNING j.id, j.job_type, j.priority, j.trace_parent`, SweepBatch)
+		found, err := collectDue(rows, err)
 		if err != nil {
 			return outbox.Entry{}, err
 		}
-		return s.outbox.Append(ctx, tx, messages)
+		n = len(found)
+		return s.sendAgain(ctx, tx, found, types)
 	})
 	return n, entry, err
+}
+
+// DispatchLost sends new run messages for the jobs of one lane whose last one
+// was written before the given time and is known to be gone. It returns how
+// many it sent, and whether there may be more.
+func (s *Store) DispatchLost(ctx context.Context, types map[string]contract.JobType, queue, lane string, before time.Time) (n int, more bool, entry outbox.Entry, err error) {
+	entry, err = s.inTx(ctx, func(tx pgx.Tx) (outbox.Entry, error) {
+		n = 0
+		rows, err := tx.Query(ctx, `DELETE FROM jobs.dispatches WHERE id = ANY(ARRAY(
+				SELECT id FROM jobs.dispatches WHERE queue = $1 AND priority = $2 AND dispatched_at < $3
+				ORDER BY dispatched_at LIMIT $4 FOR UPDATE SKIP LOCKED))
+			RETURNING job_ids`, queue, lane, before, sweepGroups)
+		ids, groups, err := collectGroups(rows, err)
+		if err != nil || groups == 0 {
+			return outbox.Entry{}, err
+		}
+		more = groups == sweepGroups
+		rows, err = tx.Query(ctx, `WITH lost AS (SELECT id FROM jobs.jobs
+				WHERE id = ANY($1) AND status IN ('queued', 'retry_wait') AND dispatched_at < $2 ORDER BY id FOR UPDATE)
+			UPDATE jobs.jobs AS j SET dispatched_at = clock_timestamp() FROM lost WHERE j.id = lost.id
+			RETURNING j.id, j.job_type, j.priority, j.trace_parent`, ids, before)
+		found, err := collectDue(rows, err)
+		if err != nil {
+			return outbox.Entry{}, err
+		}
+		n = len(found)
+		return s.sendAgain(ctx, tx, found, types)
+	})
+	return n, more, entry, err
+}
+
+// due is a job that is to be sent to its queue.
+type due struct {
+	ID          uuid.UUID
+	JobType     string
+	Priority    string
+	TraceParent *string
+}
+
+func collectDue(rows pgx.Rows, err error) ([]due, error) {
+	if err != nil {
+		return nil, fmt.Errorf("find jobs to dispatch: %w", err)
+	}
+	found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[due])
+	if err != nil {
+		return nil, fmt.Errorf("find jobs to dispatch: %w", err)
+	}
+	return found, nil
+}
+
+func (s *Store) sendAgain(ctx context.Context, tx pgx.Tx, found []due, types map[string]contract.JobType) (outbox.Entry, error) {
+	ready := make([]Dispatch, 0, len(found))
+	for _, d := range found {
+		if t, ok := types[d.JobType]; ok {
+			ready = append(ready, Dispatch{JobID: d.ID, Type: t, Priority: d.Priority, TraceParent: deref(d.TraceParent)})
+		}
+	}
+	messages, err := send(ctx, tx, ready)
+	if err != nil {
+		return outbox.Entry{}, err
+	}
+	return s.outbox.Append(ctx, tx, messages)
+}
+
+// send makes the run messages of jobs that were just marked as dispatched, one
+// for each, and notes them as sent.
+func send(ctx context.Context, tx pgx.Tx, ready []Dispatch) ([]bus.Message, error) {
+	if len(ready) == 0 {
+		return nil, nil
+	}
+	ids, queues, lanes := make([]uuid.UUID, len(ready)), make([]string, len(ready)), make([]string, len(ready))
+	for i, d := range ready {
+		ids[i], queues[i], lanes[i] = d.JobID, d.Type.Queue, d.Priority
+	}
+	_, err := tx.Exec(ctx, `INSERT INTO jobs.dispatches (queue, priority, dispatched_at, job_ids)
+		SELECT d.queue, d.priority, clock_timestamp(), array_agg(d.id)
+		FROM unnest($1::uuid[], $2::text[], $3::text[]) AS d (id, queue, priority) GROUP BY d.queue, d.priority`, ids, queues, lanes)
+	if err != nil {
+		return nil, fmt.Errorf("note sent runs: %w", err)
+	}
+	return runMessages(ready, 1)
 }
 
 // Due tells how long it is until the next job that waits in Postgres is due.
 // ok is false when none waits.
 func (s *Store) Due(ctx context.Context) (in time.Duration, ok bool, err error) {
 	var seconds *float64
-	err = s.db.Pool.QueryRow(ctx, `SELECT extract(epoch FROM min(next_run_at) - clock_timestamp())::float8 FROM jobs.jobs
-		WHERE status IN ('queued', 'retry_wait') AND dispatched_at IS NULL`).Scan(&seconds)
+	err = s.db.Pool.QueryRow(ctx, `SELECT extract(epoch FROM min(due_at) - clock_timestamp())::float8 FROM jobs.jobs AS j
+		WHERE due_at IS NOT NULL AND NOT (`+inPausedQueue+`)`).Scan(&seconds)
 	if err != nil {
 		return 0, false, fmt.Errorf("look up the next due job: %w", err)
 	}

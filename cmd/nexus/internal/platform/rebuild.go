@@ -1,0 +1,96 @@
+package platform
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"nexus.internal/libs/bus"
+	"nexus.internal/libs/contract"
+	"nexus.internal/libs/pg"
+	"nexus.internal/libs/run"
+	"nexus.internal/libs/telemetry"
+	"nexus.internal/services/jobs"
+)
+
+// checkBrokerEvery is how often a process that may create streams looks whether
+// they are still there.
+const checkBrokerEvery = 10 * time.Second
+
+// RebuildBroker gives a broker that has lost its store what the recorded jobs
+// need: the streams, the consumers, and the run messages that are gone. It may
+// run while the platform does.
+func RebuildBroker(ctx context.Context, cfg Config, logTo io.Writer) error {
+	log, err := telemetry.NewLogger(logTo, cfg.LogLevel, "nexus")
+	if err != nil {
+		return err
+	}
+	in, err := startServers(ctx, cfg, log, nil, true)
+	if err == nil {
+		err = in.rebuild(ctx)
+	}
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopServersWithin)
+	defer cancel()
+	return errors.Join(err, in.stop(last))
+}
+
+func (in *infrastructure) rebuild(ctx context.Context) error {
+	if err := in.create(ctx, nil); err != nil {
+		return err
+	}
+	db, err := in.open(ctx, pg.Options{})
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	nc, err := in.connect(admin, in.log)
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	js, err := bus.JetStream(nc)
+	if err != nil {
+		return err
+	}
+	if err := jobs.Rebuild(ctx, jobs.Deps{NC: nc, JS: js, DB: db, Log: in.log, Now: time.Now, Worker: in.cfg.Worker}); err != nil {
+		return fmt.Errorf("send unfinished jobs again: %w", err)
+	}
+	return nil
+}
+
+// keepStreams makes streams and consumers again when the broker loses them
+// while the process runs. The jobs service then sends again what is gone.
+func (in *infrastructure) keepStreams(ctx context.Context, ready func()) error {
+	nc, err := in.connect(admin, in.log)
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	js, err := bus.JetStream(nc)
+	if err != nil {
+		return err
+	}
+	ready()
+	tick := time.NewTicker(checkBrokerEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if err := bus.Provision(ctx, js, contract.Streams(), contract.Consumers(in.cfg.Worker.Lease())); err != nil && ctx.Err() == nil {
+			in.log.Warn().Err(err).Msg("could not look after the streams; trying again")
+		}
+	}
+}
+
+// keeper is keepStreams as a component, in processes that may create streams.
+func (in *infrastructure) keeper() []run.Component {
+	if in.cfg.SchemaMode != SchemaAuto {
+		return nil
+	}
+	return []run.Component{run.Func("streams", in.keepStreams)}
+}
