@@ -38,14 +38,11 @@ func (c *check) recoveries() {
 	}
 	for _, change := range slices.Sorted(maps.Keys(ended)) {
 		a := ended[change]
-		if _, audited := recovered[change]; !audited && a.ErrorText == leaseExpired {
+		if _, audited := recovered[change]; !audited && a.ErrorText == history.LeaseExpired {
 			c.violate(RuleRecovery, a.JobID, "attempt %d was taken from %s, and the trail does not say so", a.Number, a.Worker)
 		}
 	}
 }
-
-// leaseExpired is the error text of a run that was taken from a silent worker.
-const leaseExpired = "the worker went silent and its lease ran out"
 
 // frozen checks that what a frozen worker held was taken from it by another.
 func (c *check) frozen() {

@@ -121,9 +121,13 @@ type Attempt struct {
 // Settled says how the run came to rest.
 type Settled struct {
 	Seconds float64 `json:"seconds"`
-	// Unfinished jobs, unsent outbox rows and events that the audit trail lacks
+	// Promised jobs that are not recorded, unfinished jobs, unsent outbox rows and events that the audit trail lacks
 	// are left when it did not.
+	Unrecorded int `json:"unrecorded"`
 	Unfinished int `json:"unfinished"`
 	Unsent     int `json:"unsent"`
 	Unaudited  int `json:"unaudited"`
 }
+
+// LeaseExpired is the error text of a run that was taken from a silent worker.
+const LeaseExpired = "the worker went silent and its lease ran out"
