@@ -44,6 +44,14 @@ const (
 	RuleFree Rule = "orderly costs nothing"
 )
 
+// Rules lists every rule.
+func Rules() []Rule {
+	return []Rule{
+		RuleRecorded, RuleEnds, RuleAnswered, RuleOneKey, RuleRetryable, RuleVisible, RuleTransition, RuleEvents, RuleAttempts, RuleOnce, RuleFinal,
+		RuleRecovery, RuleFree,
+	}
+}
+
 // Violation is a broken promise.
 type Violation struct {
 	Rule Rule

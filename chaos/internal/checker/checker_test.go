@@ -158,6 +158,7 @@ func without(records []history.Record, match func(history.Record) bool) []histor
 
 func TestBadHistories(t *testing.T) {
 	t.Parallel()
+	tested := map[checker.Rule]bool{}
 	answer := func(a history.Answer) []history.Record {
 		return []history.Record{{Submit: &history.Submit{Key: "k", Answer: a}}}
 	}
@@ -270,12 +271,16 @@ func TestBadHistories(t *testing.T) {
 		"an attempt burnt in order": {rule: checker.RuleFree, orderly: true, records: job("a").to(contract.StatusRunning).to(contract.StatusRetryWait).done().all()},
 	} {
 		report := checker.Check(run(history.Run{Orderly: tc.orderly}, tc.records))
+		tested[tc.rule] = true
 		rules := map[checker.Rule]bool{}
 		for _, v := range report.Violations {
 			rules[v.Rule] = true
 			require.NotEmpty(t, v.String())
 		}
 		require.Contains(t, rules, tc.rule, "%s: %v", name, report.Violations)
+	}
+	for _, rule := range checker.Rules() {
+		require.Contains(t, tested, rule, "no history breaks it")
 	}
 }
 

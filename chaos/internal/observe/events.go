@@ -39,14 +39,21 @@ type Events struct {
 	rejected map[string]bool
 }
 
-// NewEvents connects as the user whose key is in keyFile.
+// NewEvents connects as the user whose key is in keyFile; a server that asks
+// nobody who they are takes no key.
 func NewEvents(url, keyFile string, file *history.File) (*Events, error) {
-	key, err := nats.NkeyOptionFromSeed(keyFile)
-	if err != nil {
-		return nil, fmt.Errorf("read the key for NATS: %w", err)
+	opts := []nats.Option{
+		nats.MaxReconnects(-1), nats.ReconnectWait(100 * time.Millisecond), nats.CustomInboxPrefix(contract.InboxPrefix("admin")),
+		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}),
 	}
-	nc, err := nats.Connect(url, key, nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond),
-		nats.CustomInboxPrefix(contract.InboxPrefix("admin")), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
+	if keyFile != "" {
+		key, err := nats.NkeyOptionFromSeed(keyFile)
+		if err != nil {
+			return nil, fmt.Errorf("read the key for NATS: %w", err)
+		}
+		opts = append(opts, key)
+	}
+	nc, err := nats.Connect(url, opts...)
 	if err != nil {
 		return nil, fmt.Errorf("connect to NATS: %w", err)
 	}

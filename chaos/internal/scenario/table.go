@@ -30,7 +30,7 @@ func All() []Scenario {
 		{Name: "kill-services", Short: true, disturb: killServices},
 		{Name: "nats-store-deleted", Short: true, BrokerLost: true, disturb: deleteStore},
 		{Name: "kill-nats", disturb: killNATS},
-		{Name: "kill-postgres", Short: true, disturb: killPostgres},
+		{Name: "kill-postgres", disturb: killPostgres},
 		{Name: "frozen-worker", Short: true, BenchWorkers: 20, disturb: freezeWorkers},
 		{Name: "rolling-restart", Short: true, Orderly: true, BenchWorkers: 20, disturb: restartInTurn},
 		{Name: "nats-store-rolled-back", BrokerLost: true, disturb: rollBackStore},
