@@ -33,7 +33,8 @@ const (
 	RuleEvents Rule = "every change is an event"
 	// RuleAttempts: attempts are counted without gaps, within their limit.
 	RuleAttempts Rule = "attempts within bounds"
-	// RuleOnce: exactly one attempt of a job succeeded, if it did.
+	// RuleOnce: exactly one attempt of a job succeeded, if it did, and each was
+	// ended in the name of whoever had claimed it.
 	RuleOnce Rule = "one success"
 	// RuleFinal: a finished job never changes, and a cancelled one least.
 	RuleFinal Rule = "finished is final"

@@ -41,7 +41,7 @@ func (l *life) to(status contract.Status) *life {
 		l.row.AttemptCount++
 	}
 	e := history.Event{
-		ID: contract.JobEventID(l.row.ID, l.row.Version), JobID: l.row.ID, Status: status, Version: l.row.Version, Attempt: l.row.AttemptCount,
+		ID: contract.JobEventID(l.row.ID, l.row.Version), JobID: l.row.ID, Status: status, Version: l.row.Version, Attempt: l.row.AttemptCount, Worker: "w1",
 	}
 	again := e
 	l.add(history.Record{Event: &e}, history.Record{Audit: &again})
@@ -247,6 +247,11 @@ func TestBadHistories(t *testing.T) {
 		"two successes": {rule: checker.RuleOnce, records: edit(job("a").to(contract.StatusRunning).to(contract.StatusRetryWait).done().all(), func(r *history.Record) {
 			if r.Attempt != nil {
 				r.Attempt.Status = "succeeded"
+			}
+		})},
+		"a zombie's success": {rule: checker.RuleOnce, records: edit(job("a").done().all(), func(r *history.Record) {
+			if r.Attempt != nil {
+				r.Attempt.Worker = "zombie"
 			}
 		})},
 		"a success of a failed job": {rule: checker.RuleOnce, records: edit(job("a").to(contract.StatusRunning).to(contract.StatusFailed).all(), func(r *history.Record) {

@@ -102,13 +102,23 @@ func (c *check) step(row history.Job, before, after history.Event) {
 }
 
 // attempts checks the attempts that have ended: numbered from one without gaps,
-// and with one success where the job succeeded, the last.
+// and with one success where the job succeeded, and
+// each ended in the name of the worker that had claimed it.
 func (c *check) attempts(j *job) {
 	slices.SortFunc(j.attempts, func(a, b history.Attempt) int { return cmp.Compare(a.Version, b.Version) })
+	claimed := map[int]string{}
+	for _, e := range j.audit {
+		if e.Status == contract.StatusRunning {
+			claimed[e.Version] = e.Worker
+		}
+	}
 	successes := 0
 	for i, a := range j.attempts {
 		if a.Number != i+1 {
 			c.violate(RuleAttempts, j.row.ID, "the attempt that ended with version %d has number %d, and is the %d.", a.Version, a.Number, i+1)
+		}
+		if worker, known := claimed[a.Version-1]; known && worker != a.Worker {
+			c.violate(RuleOnce, j.row.ID, "%s claimed the run that %s ended with version %d", worker, a.Worker, a.Version)
 		}
 		if a.Status == string(contract.StatusSucceeded) {
 			successes++

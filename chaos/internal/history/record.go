@@ -92,6 +92,7 @@ type Event struct {
 	Status    contract.Status `json:"status,omitempty"`
 	Version   int             `json:"version,omitempty"`
 	Attempt   int             `json:"attempt,omitempty"`
+	Worker    string          `json:"worker,omitempty"`
 	RequestID string          `json:"request_id,omitempty"`
 	// Recovery is set for the recovery of a lease instead of a state change.
 	Recovery *contract.StaleLease `json:"recovery,omitempty"`

@@ -183,6 +183,6 @@ func eventOf(id, requestID string, data []byte) (history.Event, error) {
 	if err := json.Unmarshal(data, &change); err != nil {
 		return event, fmt.Errorf("read the event %s: %w", id, err)
 	}
-	event.JobID, event.Status, event.Version, event.Attempt = change.JobID, change.Status, change.Version, change.Attempt
+	event.JobID, event.Status, event.Version, event.Attempt, event.Worker = change.JobID, change.Status, change.Version, change.Attempt, change.Worker
 	return event, nil
 }
