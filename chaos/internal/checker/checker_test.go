@@ -127,9 +127,10 @@ func TestALostBrokerExcusesWhatOnlyItHad(t *testing.T) {
 	unread := slices.DeleteFunc(job("a").done().all(), func(r history.Record) bool {
 		return r.Audit != nil && r.Audit.Version == 2 || r.Event != nil
 	})
-	records := append(unread,
-		history.Record{Submit: &history.Submit{Key: "gone", Answer: history.Answer{Status: 202, JobID: "b", JobStatus: contract.StatusAccepted}}},
-		history.Record{Receipt: &history.Receipt{Key: "gone too"}})
+	records := slices.Concat(unread, []history.Record{
+		{Submit: &history.Submit{Key: "gone", Answer: history.Answer{Status: 202, JobID: "b", JobStatus: contract.StatusAccepted}}},
+		{Receipt: &history.Receipt{Key: "gone too"}},
+	})
 
 	report := checker.Check(run(history.Run{BrokerLost: true}, records))
 	require.Empty(t, report.Violations)

@@ -19,7 +19,7 @@ type stage struct {
 	file     *history.File
 	random   *rand.Rand
 	// going ends when clients stop submitting, window after it began.
-	going  context.Context //nolint:containedctx // it is the stage's clock
+	going  context.Context
 	window time.Duration
 }
 
