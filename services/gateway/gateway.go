@@ -21,6 +21,7 @@ import (
 	"nexus.internal/services/gateway/internal/admission"
 	"nexus.internal/services/gateway/internal/await"
 	"nexus.internal/services/gateway/internal/door"
+	"nexus.internal/services/gateway/internal/eventstream"
 	"nexus.internal/services/gateway/internal/httpapi"
 	"nexus.internal/services/gateway/internal/submit"
 )
@@ -32,6 +33,11 @@ type Config struct {
 	AsyncEnabled    bool    `env:"ASYNC_JOBS_ENABLED" envDefault:"true" doc:"Allow execution_mode async."`
 	SyncWaitSeconds float64 `env:"SYNC_WAIT_SECONDS" envDefault:"30" doc:"How long a sync submit waits for its job to finish, in seconds."`
 	MaxBodyBytes    int     `env:"HTTP_MAX_BODY_BYTES" envDefault:"1048576" doc:"The largest request body, in bytes."`
+
+	SSEMaxPerKey        int     `env:"SSE_MAX_PER_KEY" envDefault:"16" doc:"How many event streams one API key may have open at one gateway."`
+	SSEMaxTotal         int     `env:"SSE_MAX_TOTAL" envDefault:"2000" doc:"How many event streams may be open at one gateway."`
+	SSEHeartbeatSeconds float64 `env:"SSE_HEARTBEAT_SECONDS" envDefault:"15" doc:"How long an event stream may be silent before it gives a sign of life, in seconds."`
+	SSEMaxSeconds       float64 `env:"SSE_MAX_SECONDS" envDefault:"3600" doc:"How long an event stream lasts before its client has to come back, in seconds."`
 }
 
 // Validate implements config.Validator.
@@ -45,6 +51,18 @@ func (c Config) Validate() error {
 	}
 	if c.MaxBodyBytes < 1024 || c.MaxBodyBytes > 64<<20 {
 		errs = append(errs, fmt.Errorf("NEXUS_HTTP_MAX_BODY_BYTES is %d: want 1024 to 67108864", c.MaxBodyBytes))
+	}
+	if c.SSEMaxPerKey < 1 || c.SSEMaxPerKey > 10_000 {
+		errs = append(errs, fmt.Errorf("NEXUS_SSE_MAX_PER_KEY is %d: want 1 to 10000", c.SSEMaxPerKey))
+	}
+	if c.SSEMaxTotal < 1 || c.SSEMaxTotal > 100_000 {
+		errs = append(errs, fmt.Errorf("NEXUS_SSE_MAX_TOTAL is %d: want 1 to 100000", c.SSEMaxTotal))
+	}
+	if c.SSEHeartbeatSeconds < 0.05 || c.SSEHeartbeatSeconds > 300 {
+		errs = append(errs, fmt.Errorf("NEXUS_SSE_HEARTBEAT_SECONDS is %g: want 0.05 to 300", c.SSEHeartbeatSeconds))
+	}
+	if c.SSEMaxSeconds < 1 || c.SSEMaxSeconds > 86_400 {
+		errs = append(errs, fmt.Errorf("NEXUS_SSE_MAX_SECONDS is %g: want 1 to 86400", c.SSEMaxSeconds))
 	}
 	return errors.Join(errs...)
 }
@@ -72,23 +90,28 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	pub := bus.NewPublisher(deps.JS, "gateway", deps.Now)
 	admit := admission.New(deps.NC, admission.Options{RawEnabled: cfg.RawModeEnabled, AsyncEnabled: cfg.AsyncEnabled}, deps.Now)
 	submitter := submit.New(deps.NC, pub, deps.Log)
+	events := eventstream.NewHub(deps.NC, deps.Log)
 	server := httpapi.New(httpOptions(cfg, deps.Version), httpapi.Deps{
-		NC: deps.NC, Listener: deps.Listener, Admission: admit, Submitter: submitter, Watcher: await.New(deps.NC, deps.Log),
+		NC: deps.NC, Listener: deps.Listener, Admission: admit, Submitter: submitter, Watcher: await.New(deps.NC, deps.Log), Events: events,
 		Publisher: pub, Log: deps.Log, Tracer: deps.Tracer, Now: deps.Now,
 	})
 	parts := []run.Component{submitter}
 	if deps.NATSDoor {
 		parts = append(parts, door.New(deps.JS, admit, submitter, pub, deps.Log, deps.Tracer, deps.Now))
 	}
-	return &Service{components: append(parts, server)}, nil
+	return &Service{components: append(parts, events, server)}, nil
 }
 
 func httpOptions(cfg Config, version string) httpapi.Options {
 	return httpapi.Options{
-		SyncWait: time.Duration(cfg.SyncWaitSeconds * float64(time.Second)),
-		MaxBody:  cfg.MaxBodyBytes, Version: version,
+		SyncWait: seconds(cfg.SyncWaitSeconds), MaxBody: cfg.MaxBodyBytes, Version: version,
+		Streams: eventstream.Options{
+			PerKey: cfg.SSEMaxPerKey, Total: cfg.SSEMaxTotal, Heartbeat: seconds(cfg.SSEHeartbeatSeconds), MaxAge: seconds(cfg.SSEMaxSeconds),
+		},
 	}
 }
+
+func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
 
 // Components lists the parts of the service in the order they start.
 func (s *Service) Components() []run.Component { return s.components }

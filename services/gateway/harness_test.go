@@ -221,7 +221,7 @@ func (w *world) inspectKept(name string) {
 		return
 	}
 	require.NoError(w.t, err)
-	for seq := uint64(1); seq <= stream.CachedInfo().State.LastSeq; seq++ {
+	for seq := max(1, stream.CachedInfo().State.FirstSeq); seq <= stream.CachedInfo().State.LastSeq; seq++ {
 		m, err := stream.GetMsg(ctx, seq)
 		require.NoError(w.t, err)
 		w.inspect(m.Subject, m.Data, m.Header)
@@ -426,7 +426,9 @@ func (w *world) gateway(settings ...setting) *instance {
 	nc, err := bus.Connect(network.url(), "gateway", zerolog.New(w.log), nats.ReconnectBufSize(-1))
 	require.NoError(w.t, err)
 	w.t.Cleanup(nc.Close)
-	cfg := gateway.Config{HTTPAddr: listener.Addr().String(), RawModeEnabled: true, AsyncEnabled: true, SyncWaitSeconds: 60, MaxBodyBytes: 1 << 20}
+	cfg := gateway.Config{HTTPAddr: listener.Addr().String(), RawModeEnabled: true, AsyncEnabled: true, SyncWaitSeconds: 60, MaxBodyBytes: 1 << 20,
+		SSEMaxPerKey: 16, SSEMaxTotal: 2000, SSEHeartbeatSeconds: 15, SSEMaxSeconds: 3600,
+	}
 	deps := gateway.Deps{
 		NC: nc, JS: testkit.JetStream(w.t, nc), Listener: listener, Log: zerolog.New(w.log), Tracer: noop.NewTracerProvider(),
 		Now: w.clock.now, Version: "1.2.3",

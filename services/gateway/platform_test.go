@@ -202,7 +202,9 @@ func TestSettings(t *testing.T) {
 	}
 	cfg, err := load(nil)
 	require.NoError(t, err)
-	require.Equal(t, gateway.Config{HTTPAddr: "127.0.0.1:8080", RawModeEnabled: true, AsyncEnabled: true, SyncWaitSeconds: 30, MaxBodyBytes: 1 << 20}, cfg)
+	require.Equal(t, gateway.Config{HTTPAddr: "127.0.0.1:8080", RawModeEnabled: true, AsyncEnabled: true, SyncWaitSeconds: 30, MaxBodyBytes: 1 << 20,
+		SSEMaxPerKey: 16, SSEMaxTotal: 2000, SSEHeartbeatSeconds: 15, SSEMaxSeconds: 3600,
+	}, cfg)
 	for _, tc := range []struct{ setting, value string }{
 		{"NEXUS_HTTP_ADDR", "8080"},
 		{"NEXUS_HTTP_ADDR", "localhost"},
@@ -216,6 +218,10 @@ func TestSettings(t *testing.T) {
 		{"NEXUS_HTTP_MAX_BODY_BYTES", "1MB"},
 		{"NEXUS_RAW_MODE_ENABLED", "maybe"},
 		{"NEXUS_ASYNC_JOBS_ENABLED", "2"},
+		{"NEXUS_SSE_MAX_PER_KEY", "0"},
+		{"NEXUS_SSE_MAX_TOTAL", "100001"},
+		{"NEXUS_SSE_HEARTBEAT_SECONDS", "0"},
+		{"NEXUS_SSE_MAX_SECONDS", "86401"},
 	} {
 		_, err := load(map[string]string{tc.setting: tc.value})
 		require.Error(t, err, "%s=%s", tc.setting, tc.value)

@@ -57,7 +57,7 @@ func permissions(service string) embednats.Permissions {
 		consume(contract.StreamDead, contract.ConsumerDead)
 	case "gateway":
 		consume(contract.StreamSubmit, contract.ConsumerDoor)
-		say(contract.PatternCommands, "nexus.events.auth.>", "nexus.events.submit.>", "nexus.rpc.>")
+		say(contract.PatternCommands, "nexus.events.auth.>", "nexus.events.submit.>", "nexus.rpc.>", contract.EventsGet)
 		hear(contract.PatternEvents)
 	}
 	return p

@@ -33,6 +33,9 @@ func Table() []Rule {
 		{get, "/api/v1/jobs/{id}", identity.Viewer},
 		{post, "/api/v1/jobs/{id}/cancel", identity.Operator},
 
+		{get, "/api/v1/jobs/{id}/events", identity.Viewer},
+		{get, "/api/v1/events", identity.Viewer},
+
 		{get, "/api/v1/documents", identity.Viewer},
 		{get, "/api/v1/documents/{id}", identity.Viewer},
 		{get, "/api/v1/ingest/jobs/{id}", identity.Viewer},

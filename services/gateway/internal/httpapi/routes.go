@@ -22,6 +22,8 @@ type route struct {
 	method, path, id, summary, tag string
 	// errors are the statuses besides those every route can have.
 	errors []int
+	// responses describe answers that are not JSON.
+	responses map[string]*huma.Response
 }
 
 // least is the least role of a route. One that the table of access does not
@@ -39,7 +41,7 @@ func register[In, Out any](s *Server, r route, handler func(context.Context, *In
 	op := huma.Operation{
 		OperationID: r.id, Method: r.method, Path: r.path, Summary: r.summary, Tags: []string{r.tag},
 		Metadata: map[string]any{}, MaxBodyBytes: int64(s.opts.MaxBody) + 1,
-		Errors: append([]int{http.StatusInternalServerError}, r.errors...),
+		Errors: append([]int{http.StatusInternalServerError}, r.errors...), Responses: r.responses,
 	}
 	if role := s.least(r.method, r.path); role != "" {
 		op.Metadata[metaRole] = role
@@ -63,7 +65,7 @@ func (s *Server) problem(ctx context.Context, err error) error {
 	if fault.KindOf(err) == fault.Internal {
 		s.log.Error().Err(err).Str(telemetry.FieldRequestID, p.RequestID).Str(telemetry.FieldTraceID, telemetry.TraceID(ctx)).Msg("request failed")
 	}
-	if p.Status == http.StatusServiceUnavailable {
+	if p.Status == http.StatusServiceUnavailable || p.Status == http.StatusTooManyRequests {
 		return huma.ErrorWithHeaders(p, http.Header{"Retry-After": {retryAfter}})
 	}
 	return p
@@ -94,6 +96,7 @@ func callerOf(ctx context.Context) (identity.Caller, error) {
 func (s *Server) routes() {
 	s.platformRoutes()
 	s.jobRoutes()
+	s.eventRoutes()
 	s.corpusRoutes()
 }
 

@@ -22,6 +22,7 @@ import (
 	"nexus.internal/libs/contract"
 	"nexus.internal/services/gateway/internal/admission"
 	"nexus.internal/services/gateway/internal/await"
+	"nexus.internal/services/gateway/internal/eventstream"
 )
 
 // Options are the settings of the server.
@@ -30,6 +31,8 @@ type Options struct {
 	SyncWait time.Duration
 	// MaxBody is the largest request body, in bytes.
 	MaxBody int
+	// Streams bound the event streams.
+	Streams eventstream.Options
 	Version string
 }
 
@@ -50,6 +53,7 @@ type Deps struct {
 	Admission *admission.Admission
 	Submitter Submitter
 	Watcher   *await.Watcher
+	Events    *eventstream.Hub
 	Publisher Publisher
 	Log       zerolog.Logger
 	Tracer    trace.TracerProvider
@@ -65,6 +69,7 @@ type Server struct {
 	app      *fiber.App
 	api      huma.API
 	accepted *accepted
+	clients  *eventstream.Clients
 	draining atomic.Bool
 }
 
@@ -72,7 +77,7 @@ type Server struct {
 func New(opts Options, deps Deps) *Server {
 	s := &Server{
 		opts: opts, deps: deps, log: deps.Log, tracer: deps.Tracer.Tracer("nexus.internal/services/gateway/httpapi"),
-		accepted: newAccepted(deps.Now),
+		accepted: newAccepted(deps.Now), clients: eventstream.NewClients(opts.Streams),
 	}
 	s.app = fiber.New(fiber.Config{
 		AppName:               "nexus",
@@ -141,6 +146,8 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 	case <-ctx.Done():
 	}
 	s.draining.Store(true)
+	// Streams would not end by themselves.
+	s.clients.Stop()
 	if err := s.app.ShutdownWithTimeout(shutdownWithin); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("shut down HTTP: %w", err)
 	}
