@@ -44,6 +44,8 @@ func streamConfig(s contract.Stream) jetstream.StreamConfig {
 		MaxAge:     s.MaxAge,
 		Duplicates: s.Duplicates,
 		Replicas:   1,
+
+		AllowDirect: s.Direct,
 	}
 	if s.Outside {
 		// Not even a service may take an outsider's message away unseen.
@@ -68,8 +70,16 @@ func provisionStream(ctx context.Context, js jetstream.JetStream, s contract.Str
 	if err != nil {
 		return fmt.Errorf("look up stream %s: %w", s.Name, err)
 	}
-	if diff := streamDrift(want, st.CachedInfo().Config); diff != "" {
+	got := st.CachedInfo().Config
+	if diff := streamDrift(want, got); diff != "" {
 		return fmt.Errorf("stream %s: %w: %s", s.Name, ErrDrift, diff)
+	}
+	if want.AllowDirect && !got.AllowDirect {
+		// It adds a way to read and touches no message.
+		got.AllowDirect = true
+		if _, err := js.UpdateStream(ctx, got); err != nil {
+			return fmt.Errorf("update stream %s: %w", s.Name, err)
+		}
 	}
 	return nil
 }

@@ -41,6 +41,7 @@ func TestProvisionMakesWhatTheContractSays(t *testing.T) {
 			require.Equal(t, jetstream.WorkQueuePolicy, got.Retention, want.Name)
 			require.Equal(t, jetstream.DiscardNew, got.Discard, want.Name)
 		}
+		require.Equal(t, want.Direct, got.AllowDirect, want.Name)
 		require.Equal(t, []bool{want.Outside, want.Outside}, []bool{got.DenyDelete, got.DenyPurge}, want.Name)
 		require.False(t, got.AllowRollup || got.AllowMsgTTL || got.AllowMsgSchedules || got.AllowMsgCounter || got.AllowAtomicPublish, want.Name)
 	}
@@ -79,6 +80,22 @@ func TestProvisionAgainChangesNothing(t *testing.T) {
 	}
 	first := configs()
 	require.Equal(t, first, configs())
+}
+
+// A stream of an earlier version learns to hand out messages and keeps them.
+func TestProvisionAddsDirectReads(t *testing.T) {
+	t.Parallel()
+	js := bare(t)
+	want := contract.Stream{Name: "WANTED", Subjects: []string{"wanted.>"}, Retention: contract.RetainForAge, MaxAge: time.Hour, MaxBytes: 1 << 20, Duplicates: time.Minute}
+	require.NoError(t, bus.Provision(t.Context(), js, []contract.Stream{want}, nil))
+	_, err := js.Publish(t.Context(), "wanted.a", []byte("{}"))
+	require.NoError(t, err)
+	require.False(t, stream(t, js, want.Name).CachedInfo().Config.AllowDirect)
+	want.Direct = true
+	require.NoError(t, bus.Provision(t.Context(), js, []contract.Stream{want}, nil))
+	info := stream(t, js, want.Name).CachedInfo()
+	require.True(t, info.Config.AllowDirect)
+	require.EqualValues(t, 1, info.State.Msgs)
 }
 
 func TestProvisionAtOnce(t *testing.T) {

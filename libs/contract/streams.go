@@ -30,6 +30,8 @@ type Stream struct {
 	// rollups, per-message TTLs, counters and batches must stay off on it: each
 	// would let a publisher act on messages that are not its own.
 	Outside bool
+	// Direct lets readers fetch stored messages with EventsGet.
+	Direct bool
 }
 
 // Consumer describes one durable pull consumer.
@@ -51,7 +53,7 @@ func Streams() []Stream {
 		{Name: StreamCommands, Subjects: []string{PatternCommands}, Retention: RetainUntilDone, MaxBytes: 4 * gib, Duplicates: 2 * time.Minute},
 		{Name: StreamSubmit, Subjects: []string{PatternSubmit}, Retention: RetainUntilDone, MaxBytes: gib, Duplicates: 100 * time.Millisecond, Outside: true},
 		{Name: StreamRuns, Subjects: []string{PatternRuns}, Retention: RetainUntilDone, MaxBytes: 4 * gib, Duplicates: 2 * time.Minute},
-		{Name: StreamEvents, Subjects: []string{PatternEvents}, Retention: RetainForAge, MaxAge: 7 * 24 * time.Hour, MaxBytes: 8 * gib, Duplicates: 2 * time.Minute},
+		{Name: StreamEvents, Subjects: []string{PatternEvents}, Direct: true, Retention: RetainForAge, MaxAge: 7 * 24 * time.Hour, MaxBytes: 8 * gib, Duplicates: 2 * time.Minute},
 		{Name: StreamDead, Subjects: []string{PatternDead}, Retention: RetainForAge, MaxAge: 28 * 24 * time.Hour, MaxBytes: gib, Duplicates: 2 * time.Minute},
 	}
 }

@@ -38,6 +38,10 @@ const (
 	PatternCancel    = "nexus.ctl.cancel.*"
 )
 
+// EventsGet is where the broker hands out stored event messages; it changes and
+// keeps nothing.
+const EventsGet = "$JS.API.DIRECT.GET." + StreamEvents
+
 // Request subjects, answered by NATS micro services.
 const (
 	RPCAuthVerify = "nexus.rpc.auth.verify"

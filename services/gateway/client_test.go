@@ -119,6 +119,11 @@ func (c client) try(method, path, body string, header ...string) reply {
 }
 
 func (r reply) read(resp *http.Response) reply {
+	if resp.Header.Get("Content-Type") == "text/event-stream" {
+		// It would not end.
+		r.err, r.status, r.header = resp.Body.Close(), resp.StatusCode, resp.Header
+		return r
+	}
 	data, err := io.ReadAll(resp.Body)
 	r.err, r.status, r.header, r.body = errors.Join(err, resp.Body.Close()), resp.StatusCode, resp.Header, data
 	return r

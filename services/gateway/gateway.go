@@ -27,6 +27,7 @@ import (
 	"nexus.internal/services/gateway/internal/await"
 	"nexus.internal/services/gateway/internal/decision"
 	"nexus.internal/services/gateway/internal/door"
+	"nexus.internal/services/gateway/internal/eventstream"
 	"nexus.internal/services/gateway/internal/httpapi"
 	"nexus.internal/services/gateway/internal/limit"
 	"nexus.internal/services/gateway/internal/quota"
@@ -46,6 +47,11 @@ type Config struct {
 	RateLimits      string  `env:"RATE_LIMIT_DEFAULTS" envDefault:"viewer=6000,operator=60000,researcher=60000,admin=60000" doc:"Requests a minute of a key, by role, for keys without a limit of their own; 0 is no limit."`
 	AuthFailures    int     `env:"AUTH_FAILURES_PER_MINUTE" envDefault:"30" doc:"How often an address may show a bad key or token, a minute; then it has to wait. 0 is no limit."`
 	TrustedProxies  string  `env:"TRUSTED_PROXIES" doc:"The networks of proxies whose X-Forwarded-For is believed, for example 10.0.0.0/8,::1/128."`
+
+	SSEMaxPerKey        int     `env:"SSE_MAX_PER_KEY" envDefault:"16" doc:"How many event streams one API key may have open at one gateway."`
+	SSEMaxTotal         int     `env:"SSE_MAX_TOTAL" envDefault:"2000" doc:"How many event streams may be open at one gateway."`
+	SSEHeartbeatSeconds float64 `env:"SSE_HEARTBEAT_SECONDS" envDefault:"15" doc:"How long an event stream may be silent before it gives a sign of life, in seconds."`
+	SSEMaxSeconds       float64 `env:"SSE_MAX_SECONDS" envDefault:"3600" doc:"How long an event stream lasts before its client has to come back, in seconds."`
 }
 
 // Validate implements config.Validator.
@@ -74,6 +80,18 @@ func (c Config) Validate() error {
 	}
 	if c.MaxPayloadBytes < 1024 || c.MaxPayloadBytes > contract.MaxPayload {
 		errs = append(errs, fmt.Errorf("NEXUS_MAX_PAYLOAD_BYTES is %d: want 1024 to %d", c.MaxPayloadBytes, contract.MaxPayload))
+	}
+	if c.SSEMaxPerKey < 1 || c.SSEMaxPerKey > 10_000 {
+		errs = append(errs, fmt.Errorf("NEXUS_SSE_MAX_PER_KEY is %d: want 1 to 10000", c.SSEMaxPerKey))
+	}
+	if c.SSEMaxTotal < 1 || c.SSEMaxTotal > 100_000 {
+		errs = append(errs, fmt.Errorf("NEXUS_SSE_MAX_TOTAL is %d: want 1 to 100000", c.SSEMaxTotal))
+	}
+	if c.SSEHeartbeatSeconds < 0.05 || c.SSEHeartbeatSeconds > 300 {
+		errs = append(errs, fmt.Errorf("NEXUS_SSE_HEARTBEAT_SECONDS is %g: want 0.05 to 300", c.SSEHeartbeatSeconds))
+	}
+	if c.SSEMaxSeconds < 1 || c.SSEMaxSeconds > 86_400 {
+		errs = append(errs, fmt.Errorf("NEXUS_SSE_MAX_SECONDS is %g: want 1 to 86400", c.SSEMaxSeconds))
 	}
 	return errors.Join(errs...)
 }
@@ -139,24 +157,30 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	buckets := limit.New(deps.NC, uuid.NewString(), deps.Log, deps.Now)
 	limits := quota.New(buckets, defaults)
 	decisions := decision.New(pub, deps.Log, deps.Now)
+	events := eventstream.NewHub(deps.NC, deps.Log)
 	server := httpapi.New(opts, httpapi.Deps{
-		NC: deps.NC, Listener: deps.Listener, Admission: admit, Submitter: sized, Watcher: await.New(deps.NC, deps.Log),
+		NC: deps.NC, Listener: deps.Listener, Admission: admit, Submitter: sized, Watcher: await.New(deps.NC, deps.Log), Events: events,
 		Decisions: decisions, Limits: limits, Buckets: buckets, Log: deps.Log, Tracer: deps.Tracer, Now: deps.Now,
 	})
 	parts := []run.Component{admit, buckets, decisions, submitter}
 	if deps.NATSDoor {
 		parts = append(parts, door.New(deps.JS, admit, limits, sized, pub, deps.Log, deps.Tracer, deps.Now))
 	}
-	return &Service{components: append(parts, server)}, nil
+	return &Service{components: append(parts, events, server)}, nil
 }
 
 func httpOptions(cfg Config, version string) (httpapi.Options, error) {
 	proxies, err := cfg.proxies()
 	return httpapi.Options{
-		SyncWait: time.Duration(cfg.SyncWaitSeconds * float64(time.Second)), AuthFailures: cfg.AuthFailures, Proxies: proxies,
+		SyncWait: seconds(cfg.SyncWaitSeconds), AuthFailures: cfg.AuthFailures, Proxies: proxies,
 		MaxBody: cfg.MaxBodyBytes, MaxBatch: cfg.MaxBatchBytes, MaxPayload: cfg.MaxPayloadBytes, Version: version,
+		Streams: eventstream.Options{
+			PerKey: cfg.SSEMaxPerKey, Total: cfg.SSEMaxTotal, Heartbeat: seconds(cfg.SSEHeartbeatSeconds), MaxAge: seconds(cfg.SSEMaxSeconds),
+		},
 	}, err
 }
+
+func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
 
 // Components lists the parts of the service in the order they start.
 func (s *Service) Components() []run.Component { return s.components }

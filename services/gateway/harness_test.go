@@ -136,8 +136,10 @@ func subjects() map[string][]string {
 			contract.RPCAuthKeys, contract.RPCAuthKey, contract.RPCAuthKeyCreate, contract.RPCAuthKeyUpdate, contract.RPCAuthKeyRotate,
 			contract.RPCAuthToken, contract.RPCAuthRefresh, contract.RPCAuthKeySet,
 		},
-		"jobs": {contract.RPCJobsTypes, contract.RPCJobsGet, contract.RPCJobsList, contract.RPCJobsCancel, contract.RPCJobsPayload, contract.RPCJobsCounts,
-			contract.RPCJobsRetry, contract.RPCJobsRetryMany, contract.RPCJobsSetType, contract.RPCJobsWorkers, contract.RPCJobsQueues, contract.RPCJobsPause},
+		"jobs": {
+			contract.RPCJobsTypes, contract.RPCJobsGet, contract.RPCJobsList, contract.RPCJobsCancel, contract.RPCJobsPayload, contract.RPCJobsCounts,
+			contract.RPCJobsRetry, contract.RPCJobsRetryMany, contract.RPCJobsSetType, contract.RPCJobsWorkers, contract.RPCJobsQueues, contract.RPCJobsPause,
+		},
 		"corpus":  {contract.RPCCorpusDocuments, contract.RPCCorpusDocument, contract.RPCCorpusIngestJob},
 		"plugins": {contract.RPCPluginsRuns, contract.RPCPluginsRun},
 		"audit": {
@@ -162,7 +164,8 @@ func (w *world) defaults() {
 			{Name: contract.FeatureRawMode, Enabled: true, MinRole: "researcher"},
 			{Name: contract.FeatureShadowExecution, Enabled: true, MinRole: "researcher"},
 			{Name: contract.FeatureMLPlugins, Enabled: true, MinRole: "admin"},
-			{Name: "off", MinRole: "viewer"}, {Name: "on", Enabled: true, MinRole: "viewer"},
+			{Name: "off", MinRole: "viewer"},
+			{Name: "on", Enabled: true, MinRole: "viewer"},
 		}}),
 		contract.RPCAuthFeatureUpdate: always(contract.Feature{Name: "on"}),
 		contract.RPCAuthKeys:          always(contract.KeysReply{Keys: []contract.APIKey{}}),
@@ -305,7 +308,7 @@ func (w *world) inspectKept(name string) {
 		return
 	}
 	require.NoError(w.t, err)
-	for seq := uint64(1); seq <= stream.CachedInfo().State.LastSeq; seq++ {
+	for seq := max(1, stream.CachedInfo().State.FirstSeq); seq <= stream.CachedInfo().State.LastSeq; seq++ {
 		m, err := stream.GetMsg(ctx, seq)
 		require.NoError(w.t, err)
 		w.inspect(m.Subject, m.Data, m.Header)
@@ -510,7 +513,10 @@ func (w *world) gateway(settings ...setting) *instance {
 	nc, err := bus.Connect(network.url(), "gateway", zerolog.New(w.log), nats.ReconnectBufSize(-1))
 	require.NoError(w.t, err)
 	w.t.Cleanup(nc.Close)
-	cfg := gateway.Config{HTTPAddr: listener.Addr().String(), RawModeEnabled: true, AsyncEnabled: true, SyncWaitSeconds: 60, MaxBodyBytes: 1 << 20, MaxBatchBytes: 4 << 20, MaxPayloadBytes: maxPayload}
+	cfg := gateway.Config{
+		HTTPAddr: listener.Addr().String(), RawModeEnabled: true, AsyncEnabled: true, SyncWaitSeconds: 60, MaxBodyBytes: 1 << 20, MaxBatchBytes: 4 << 20, MaxPayloadBytes: maxPayload,
+		SSEMaxPerKey: 16, SSEMaxTotal: 2000, SSEHeartbeatSeconds: 15, SSEMaxSeconds: 3600,
+	}
 	deps := gateway.Deps{
 		NC: nc, JS: testkit.JetStream(w.t, nc), Listener: listener, Log: zerolog.New(w.log), Tracer: noop.NewTracerProvider(),
 		Now: w.clock.now, Version: "1.2.3", Tokens: tokens(),

@@ -207,6 +207,7 @@ func TestSettings(t *testing.T) {
 	require.Equal(t, gateway.Config{
 		HTTPAddr: "127.0.0.1:8080", RawModeEnabled: true, AsyncEnabled: true, SyncWaitSeconds: 30, MaxBodyBytes: 1 << 20,
 		RateLimits: "viewer=6000,operator=60000,researcher=60000,admin=60000", AuthFailures: 30, MaxBatchBytes: 16 << 20, MaxPayloadBytes: 8 << 20,
+		SSEMaxPerKey: 16, SSEMaxTotal: 2000, SSEHeartbeatSeconds: 15, SSEMaxSeconds: 3600,
 	}, cfg)
 	for _, tc := range []struct{ setting, value string }{
 		{"NEXUS_HTTP_ADDR", "8080"},
@@ -230,6 +231,10 @@ func TestSettings(t *testing.T) {
 		{"NEXUS_AUTH_FAILURES_PER_MINUTE", "many"},
 		{"NEXUS_TRUSTED_PROXIES", "10.0.0.1"},
 		{"NEXUS_TRUSTED_PROXIES", "10.0.0.0/33"},
+		{"NEXUS_SSE_MAX_PER_KEY", "0"},
+		{"NEXUS_SSE_MAX_TOTAL", "100001"},
+		{"NEXUS_SSE_HEARTBEAT_SECONDS", "0"},
+		{"NEXUS_SSE_MAX_SECONDS", "86401"},
 	} {
 		_, err := load(map[string]string{tc.setting: tc.value})
 		require.Error(t, err, "%s=%s", tc.setting, tc.value)

@@ -72,7 +72,7 @@ func permissions(service string) embednats.Permissions {
 		say(contract.PatternSubmit, contract.PatternCommands, contract.PatternRuns, contract.PatternEvents)
 	case "gateway":
 		consume(contract.StreamSubmit, contract.ConsumerDoor)
-		say(contract.PatternCommands, "nexus.events.auth.>", "nexus.events.submit.>", "nexus.rpc.>", contract.SubjectPeers)
+		say(contract.PatternCommands, "nexus.events.auth.>", "nexus.events.submit.>", "nexus.rpc.>", contract.SubjectPeers, contract.EventsGet)
 		hear(contract.PatternEvents, contract.SubjectPeers)
 	}
 	return p

@@ -59,6 +59,9 @@ func Table() []Rule {
 		{post, "/api/v1/queues/{name}/resume", identity.Admin},
 		{get, "/api/v1/workers", identity.Admin},
 
+		{get, "/api/v1/jobs/{id}/events", identity.Viewer},
+		{get, "/api/v1/events", identity.Viewer},
+
 		{get, "/api/v1/documents", identity.Viewer},
 		{get, "/api/v1/documents/{id}", identity.Viewer},
 		{get, "/api/v1/ingest/jobs/{id}", identity.Viewer},

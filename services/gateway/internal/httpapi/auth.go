@@ -39,7 +39,7 @@ func (s *Server) authenticate(ctx huma.Context, next func(huma.Context)) {
 		return
 	}
 	d := decision.Decision{
-		RequiredRole: string(required), Endpoint: ctx.Operation().Method + " " + ctx.Operation().Path, Address: s.clients.address(ctx),
+		RequiredRole: string(required), Endpoint: ctx.Operation().Method + " " + ctx.Operation().Path, Address: s.origins.address(ctx),
 		RequestID: requestIDOf(ctx.Context()), TraceParent: telemetry.TraceParent(ctx.Context()),
 	}
 	credential := admission.CredentialOf(ctx.Header(headerAPIKey), ctx.Header("Authorization"))

@@ -27,6 +27,8 @@ type route struct {
 	errors []int
 	// maxBody is the largest body, in bytes; zero means that of the server.
 	maxBody int
+	// responses describe answers that are not JSON.
+	responses map[string]*huma.Response
 }
 
 // least is the least role of a route. One that the table of access does not
@@ -44,7 +46,7 @@ func register[In, Out any](s *Server, r route, handler func(context.Context, *In
 	op := huma.Operation{
 		OperationID: r.id, Method: r.method, Path: r.path, Summary: r.summary, Tags: []string{r.tag},
 		Metadata: map[string]any{}, MaxBodyBytes: int64(cmp.Or(r.maxBody, s.opts.MaxBody)) + 1,
-		Errors: append([]int{http.StatusInternalServerError}, r.errors...),
+		Errors: append([]int{http.StatusInternalServerError}, r.errors...), Responses: r.responses,
 	}
 	if role := s.least(r.method, r.path); role != "" {
 		op.Metadata[metaRole] = role
@@ -118,6 +120,7 @@ func (s *Server) routes() {
 	s.jobRoutes()
 	s.jobTypeRoutes()
 	s.queueRoutes()
+	s.eventRoutes()
 	s.corpusRoutes()
 	s.auditRoutes()
 	s.deadLetterRoutes()

@@ -23,6 +23,7 @@ import (
 	"nexus.internal/services/gateway/internal/admission"
 	"nexus.internal/services/gateway/internal/await"
 	"nexus.internal/services/gateway/internal/decision"
+	"nexus.internal/services/gateway/internal/eventstream"
 )
 
 // Options are the settings of the server.
@@ -39,7 +40,9 @@ type Options struct {
 	// payload of one, in bytes.
 	MaxBatch   int
 	MaxPayload int
-	Version    string
+	// Streams bound the event streams.
+	Streams eventstream.Options
+	Version string
 }
 
 // submitBody is the largest body of a submit, in bytes: a payload, and room for
@@ -63,6 +66,7 @@ type Deps struct {
 	Decisions *decision.Ledger
 	Limits    Limits
 	Buckets   Bucket
+	Events    *eventstream.Hub
 	Log       zerolog.Logger
 	Tracer    trace.TracerProvider
 	Now       func() time.Time
@@ -77,8 +81,9 @@ type Server struct {
 	app      *fiber.App
 	api      huma.API
 	accepted *accepted
-	clients  clients
+	origins  origins
 	guesses  *guesses
+	clients  *eventstream.Clients
 	draining atomic.Bool
 }
 
@@ -86,7 +91,7 @@ type Server struct {
 func New(opts Options, deps Deps) *Server {
 	s := &Server{
 		opts: opts, deps: deps, log: deps.Log, tracer: deps.Tracer.Tracer("nexus.internal/services/gateway/httpapi"),
-		accepted: newAccepted(deps.Now), clients: clients{opts.Proxies}, guesses: newGuesses(deps.Buckets, opts.AuthFailures, deps.Now),
+		accepted: newAccepted(deps.Now), origins: origins{opts.Proxies}, clients: eventstream.NewClients(opts.Streams), guesses: newGuesses(deps.Buckets, opts.AuthFailures, deps.Now),
 	}
 	s.app = fiber.New(fiber.Config{
 		AppName:               "nexus",
@@ -156,6 +161,8 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 	case <-ctx.Done():
 	}
 	s.draining.Store(true)
+	// Streams would not end by themselves.
+	s.clients.Stop()
 	if err := s.app.ShutdownWithTimeout(shutdownWithin); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("shut down HTTP: %w", err)
 	}

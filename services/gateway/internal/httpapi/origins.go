@@ -13,14 +13,14 @@ import (
 	"nexus.internal/services/gateway/internal/limit"
 )
 
-// clients tells where requests come from. Proxies are believed only where they
+// origins tells where requests come from. Proxies are believed only where they
 // are known.
-type clients struct{ proxies []netip.Prefix }
+type origins struct{ proxies []netip.Prefix }
 
 // address is the client's address: that of the connection, or, behind known
 // proxies, the last one in X-Forwarded-For that is not a proxy itself. What
 // stands further left could have been written by anybody.
-func (c clients) address(ctx huma.Context) string {
+func (c origins) address(ctx huma.Context) string {
 	remote := host(ctx.RemoteAddr())
 	if !c.isProxy(remote) {
 		return remote
@@ -38,7 +38,7 @@ func (c clients) address(ctx huma.Context) string {
 	return remote
 }
 
-func (c clients) isProxy(address string) bool {
+func (c origins) isProxy(address string) bool {
 	a, err := netip.ParseAddr(address)
 	if err != nil {
 		return false
