@@ -201,6 +201,9 @@ type (
 		CreatedAt      string  `bun:"created_at"`
 		UpdatedAt      string  `bun:"updated_at"`
 		LastUsedAt     *string `bun:"last_used_at"`
+		RateLimit      *int    `bun:"rate_limit_per_minute"`
+		ExpiresAt      *string `bun:"expires_at"`
+		CreatedBy      string  `bun:"created_by"`
 	}
 	missingColumn struct {
 		bun.BaseModel `bun:"table:auth.api_keys"`

@@ -75,7 +75,7 @@ func TestOneTraceFromRequestToAudit(t *testing.T) {
 		"nexus-jobs: claim jobs",
 		"nexus-corpus: run ingest_batch",
 		"nexus-jobs: record results",
-		"nexus-jobs: UPDATE",
+		"nexus-jobs: WITH",
 		"nexus-audit: keep events",
 		"nexus-audit: INSERT",
 	}
@@ -105,5 +105,5 @@ func TestOneTraceFromRequestToAudit(t *testing.T) {
 		}
 		return out
 	}
-	testkit.Eventually(t, func() bool { return len(missing()) == 0 }, "the trace lacks spans")
+	testkit.Eventually(t, func() bool { return len(missing()) == 0 }, "the trace lacks spans: "+strings.Join(missing(), ", "))
 }
