@@ -64,7 +64,8 @@ func TestRequestHashIsOfWhatWasSent(t *testing.T) {
 		seen[h] = more
 	}
 	w.clock.advance(time.Minute)
-	require.Equal(t, hash(`,"delay_seconds":60`), hash(`,"delay_seconds":60`))
+	first := hash(`,"delay_seconds":60`)
+	require.Equal(t, first, hash(`,"delay_seconds":60`))
 }
 
 func TestBatchIsOneCommand(t *testing.T) {

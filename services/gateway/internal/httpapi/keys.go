@@ -142,7 +142,7 @@ func (s *Server) rotateKey(ctx context.Context, in *byID) (*created[contract.Cre
 func (s *Server) keyRoutes() {
 	const tag = "Access"
 	bad := []int{http.StatusUnprocessableEntity}
-	gone := append(bad, http.StatusNotFound)
+	gone := []int{http.StatusUnprocessableEntity, http.StatusNotFound}
 	register(s, route{method: http.MethodGet, path: "/api/v1/auth/keys", id: "list-keys", summary: "List API keys, newest first", tag: tag, errors: bad}, s.listKeys)
 	register(s, route{
 		method: http.MethodPost, path: "/api/v1/auth/keys", id: "create-key", summary: "Make an API key; its secret is shown this once", tag: tag,
