@@ -31,7 +31,7 @@ func TestMemoryOfKeysIsBounded(t *testing.T) {
 	})
 	require.NoError(t, err)
 	at := time.Now()
-	tokens, err := token.NewVerifier(token.Settings{Algorithm: token.HS256, Secret: token.DevSecret}, time.Now)
+	tokens, err := token.NewVerifier(token.Settings{Algorithm: token.HS256, Secret: token.DevSecret, ExpiryMinutes: 15, LifetimeHours: 12}, time.Now)
 	require.NoError(t, err)
 	a := admission.New(nc, tokens, admission.Options{}, zerolog.Nop(), func() time.Time { return at })
 	identify := func(key string) {

@@ -53,7 +53,7 @@ func TestPanicIsAnAnswer(t *testing.T) {
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	log := &lines{}
-	tokens, err := token.NewVerifier(token.Settings{Algorithm: token.HS256, Secret: token.DevSecret}, time.Now)
+	tokens, err := token.NewVerifier(token.Settings{Algorithm: token.HS256, Secret: token.DevSecret, ExpiryMinutes: 15, LifetimeHours: 12}, time.Now)
 	require.NoError(t, err)
 	buckets := limit.New(nc, "one", zerolog.Nop(), time.Now)
 	testkit.Start(t, services, httpapi.New(httpapi.Options{SyncWait: time.Second, MaxBody: 1 << 20, Version: "1"}, httpapi.Deps{

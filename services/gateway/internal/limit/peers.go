@@ -94,11 +94,12 @@ func (l *Limiter) Run(ctx context.Context, ready func()) error {
 		return errors.Join(fmt.Errorf("hear other gateways: %w", err), take.Unsubscribe())
 	}
 	l.open()
-	err = l.beat(contract.PeerBeat{ID: l.id, Hello: true})
-	if err == nil {
-		l.live(ctx, ready)
+	if err := l.beat(contract.PeerBeat{ID: l.id, Hello: true}); err != nil {
+		l.log.Warn().Err(err).Msg("other gateways do not know yet that this one is there")
 	}
-	return errors.Join(err, l.leave(beats, take))
+	l.live(ctx, ready)
+	l.leave(beats, take)
+	return nil
 }
 
 func (l *Limiter) live(ctx context.Context, ready func()) {
@@ -125,8 +126,9 @@ func (l *Limiter) live(ctx context.Context, ready func()) {
 	}
 }
 
-// leave goes on alone: it says goodbye, and waits for what was asked.
-func (l *Limiter) leave(beats, take *nats.Subscription) error {
+// leave goes on alone: it says goodbye, and waits for what was asked. Where NATS
+// is away there is nobody to hear it; the others notice the silence.
+func (l *Limiter) leave(beats, take *nats.Subscription) {
 	err := beats.Unsubscribe()
 	l.close()
 	err = errors.Join(err, l.beat(contract.PeerBeat{ID: l.id, Bye: true}), take.Unsubscribe())
@@ -135,9 +137,8 @@ func (l *Limiter) leave(beats, take *nats.Subscription) error {
 	}
 	l.asks.Wait()
 	if err != nil && !l.nc.IsClosed() {
-		return fmt.Errorf("leave the other gateways: %w", err)
+		l.log.Debug().Err(err).Msg("could not tell the other gateways that this one leaves")
 	}
-	return nil
 }
 
 func (l *Limiter) open() {
