@@ -68,7 +68,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return writeDocs(args)
 	case command == "migrate":
 		return migrate(ctx, args, stdout, stderr)
-	case command == "audit":
+	case command == "audit" && len(args) > 0:
 		return auditCommand(ctx, args, stdout, stderr)
 	case command == "rebuild-broker":
 		return rebuildBroker(ctx, args, stdout, stderr)

@@ -164,14 +164,16 @@ func restDoor(p platform) submitter {
 func natsDoor(t testing.TB, p platform) submitter {
 	nc, js := natsClient(t, p, "dev-operator", operatorKey)
 	events := make(chan contract.Event, 1000)
-	_, err := nc.Subscribe(contract.PatternEvents, func(m *nats.Msg) {
-		if pack, err := contract.DecodeEvents(m.Data); err == nil {
-			for _, e := range pack {
-				events <- e
+	for _, subject := range []string{contract.PatternJobEvents, contract.RejectionPattern("dev-operator")} {
+		_, err := nc.Subscribe(subject, func(m *nats.Msg) {
+			if pack, err := contract.DecodeEvents(m.Data); err == nil {
+				for _, e := range pack {
+					events <- e
+				}
 			}
-		}
-	})
-	require.NoError(t, err)
+		})
+		require.NoError(t, err)
+	}
 	require.NoError(t, nc.Flush())
 	return func(t testing.TB, jobType string, body map[string]any) (string, string) {
 		data, err := json.Marshal(body)

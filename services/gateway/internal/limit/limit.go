@@ -37,7 +37,7 @@ const (
 // them from it in chunks, and remember its refusals until they are over.
 //
 // A limiter must not be able to take the API down. Where the keeper does not
-// answer within 250 ms, each gateway goes on with a bucket of its own, from what
+// answer within 500 ms, each gateway goes on with a bucket of its own, from what
 // it last knew to be left: it fails open, to at most the limit times the number
 // of gateways, and never closed. A gateway that comes or goes moves the buckets
 // it keeps, which can let through as much as the limit once more.

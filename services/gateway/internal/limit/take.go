@@ -14,7 +14,7 @@ import (
 
 const (
 	// patience is how long a keeper may take to answer.
-	patience = 250 * time.Millisecond
+	patience = 500 * time.Millisecond
 	// retryEvery is how often a keeper that is away is asked, beside requests.
 	retryEvery = 250 * time.Millisecond
 	maxChunk   = 1000

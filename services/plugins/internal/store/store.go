@@ -35,7 +35,7 @@ func (s *Store) Save(ctx context.Context, run contract.AnalysisRun) error {
 	}
 	outputs := outputRowsOf(run)
 	err = pg.InTx(ctx, s.db, func(ctx context.Context, tx bun.Tx) error {
-		result, err := tx.NewInsert().Model(&row).ExcludeColumn("created_at").On("CONFLICT (id) DO NOTHING").Exec(ctx)
+		result, err := tx.NewInsert().Model(&row).ExcludeColumn("created_at").On("CONFLICT DO NOTHING").Exec(ctx)
 		if err != nil {
 			return err
 		}
