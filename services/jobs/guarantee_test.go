@@ -342,3 +342,30 @@ func TestResultsPostgresCannotKeepFailTheJob(t *testing.T) {
 		require.Equal(t, contract.StatusFailed, h.finish("w", r).Verdicts[0].Status, name)
 	}
 }
+
+// What was not committed is not told: a claim whose transaction fails at its
+// very end leaves no event behind.
+func TestGuaranteeOnlyCommittedChangesAreEvents(t *testing.T) {
+	t.Parallel()
+	h := servers(t)
+	h.service(config())
+	sub := submission(contract.JobAnalyze)
+	h.submit(sub)
+	require.Equal(t, []string{"nexus.job.queued.v1"}, h.eventsUntil(sub.JobID, "queued"))
+	for _, statement := range []string{
+		`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'the commit fails'; END $$`,
+		`CREATE CONSTRAINT TRIGGER refuse AFTER UPDATE ON jobs.jobs DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
+			WHEN (new.status = 'running') EXECUTE FUNCTION refuse()`,
+	} {
+		_, err := h.db.Pool.Exec(t.Context(), statement)
+		require.NoError(t, err)
+	}
+	claim := contract.ClaimRequest{Worker: "w", Claims: []contract.LeaseRef{{JobID: sub.JobID, LeaseToken: uuid.NewString()}}}
+	_, err := bus.Call[contract.ClaimReply](t.Context(), h.nc, contract.RPCJobsClaim, claim)
+	require.Error(t, err)
+	_, err = h.db.Pool.Exec(t.Context(), `DROP TRIGGER refuse ON jobs.jobs`)
+	require.NoError(t, err)
+	_, err = bus.Call[contract.Job](t.Context(), h.nc, contract.RPCJobsCancel, contract.JobRequest{JobID: sub.JobID, Actor: "bob"})
+	require.NoError(t, err)
+	require.Equal(t, []string{"nexus.job.cancelled.v1"}, h.eventsUntil(sub.JobID, "cancelled"))
+}

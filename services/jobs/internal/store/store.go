@@ -82,7 +82,11 @@ func (s *Store) inTx(ctx context.Context, fn func(tx pgx.Tx) (outbox.Entry, erro
 		entry, err = fn(tx)
 		return err
 	})
-	return entry, err
+	if err != nil {
+		// What was not committed must not be told.
+		return outbox.Entry{}, err
+	}
+	return entry, nil
 }
 
 // Publish sends the messages of a committed change. What it cannot send is left
