@@ -2,6 +2,7 @@ package load
 
 import (
 	"context"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -18,8 +19,10 @@ const (
 	clients = 48
 	// rereadEvery is how often a job is read back.
 	rereadEvery = 40 * time.Millisecond
-	// publishAgain is when a message whose receipt no longer counts is sent again.
+	// publishAgain is when a message whose receipt may be worth nothing is sent
+	// again, publishTimes how often it is sent before its client asks over REST.
 	publishAgain = 5 * time.Second
+	publishTimes = 3
 )
 
 // Recorder tells which requests have become jobs.
@@ -54,7 +57,7 @@ type Load struct {
 	// done are jobs that their clients have finished with.
 	done []string
 	// promised are the idempotency keys whose clients took an answer for a promise.
-	promised []string
+	promised map[string]bool
 }
 
 // New makes the clients.
@@ -63,7 +66,7 @@ func New(opts Options) (*Load, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Load{opts: opts, rest: newREST(opts.URL, opts.Key, clients), door: d}, nil
+	return &Load{opts: opts, rest: newREST(opts.URL, opts.Key, clients), door: d, promised: map[string]bool{}}, nil
 }
 
 // Close closes the connections.
@@ -79,12 +82,12 @@ func (l *Load) Started() int { return int(l.number.Load()) }
 func (l *Load) Promised() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return slices.Clone(l.promised)
+	return slices.Sorted(maps.Keys(l.promised))
 }
 
 func (l *Load) promise(i intent) {
 	l.mu.Lock()
-	l.promised = append(l.promised, i.key)
+	l.promised[i.key] = true
 	l.mu.Unlock()
 }
 
@@ -122,13 +125,16 @@ func (l *Load) Run(ctx, going context.Context) {
 // serve takes one job from its submit to the client's last word.
 func (l *Load) serve(ctx context.Context, i intent) {
 	if i.door {
-		if !l.atDoor(ctx, i) {
+		recorded, ok := l.atDoor(ctx, i)
+		if !ok {
 			return
 		}
-		l.promise(i)
-	}
-	if i.door && !i.both {
-		return
+		if recorded {
+			l.promise(i)
+		}
+		if recorded && !i.both {
+			return
+		}
 	}
 	a, ok := l.submit(ctx, i)
 	if ok {
@@ -166,19 +172,22 @@ func (l *Load) submit(ctx context.Context, i intent) (a history.Answer, ok bool)
 	return a, ok
 }
 
-// atDoor publishes a job until its receipt counts.
-func (l *Load) atDoor(ctx context.Context, i intent) bool {
-	return l.until(ctx, i, "", "publish its job", func() bool {
+// atDoor publishes a job until it has a receipt, and where that may be worth
+// nothing until an event says that the job is recorded. The event may have gone
+// with the broker, and a repeat causes no other, so there is an end to it.
+func (l *Load) atDoor(ctx context.Context, i intent) (recorded, ok bool) {
+	receipts := 0
+	ok = l.until(ctx, i, "", "publish its job", func() bool {
 		sequence, err := l.door.publish(ctx, i)
 		if err != nil {
 			return false
 		}
 		l.opts.File.Add(history.Record{Receipt: &history.Receipt{Key: i.key, JobType: i.jobType, Sequence: sequence}})
-		if !l.opts.BrokerLost {
-			return true
-		}
-		return l.seen(ctx, i)
+		receipts++
+		recorded = !l.opts.BrokerLost || l.seen(ctx, i)
+		return recorded || receipts == publishTimes
 	})
+	return recorded, ok
 }
 
 // seen waits for the event that a job is recorded.

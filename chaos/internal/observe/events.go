@@ -34,8 +34,8 @@ type Events struct {
 
 	mu   sync.Mutex
 	seen map[string]history.Event
-	// queued are the request ids of jobs that are recorded.
-	queued   map[string]string
+	// recorded are the jobs of requests of which any event was seen.
+	recorded map[string]string
 	rejected map[string]bool
 }
 
@@ -62,7 +62,7 @@ func NewEvents(url, keyFile string, file *history.File) (*Events, error) {
 		nc.Close()
 		return nil, fmt.Errorf("open JetStream: %w", err)
 	}
-	return &Events{nc: nc, js: js, file: file, seen: map[string]history.Event{}, queued: map[string]string{}, rejected: map[string]bool{}}, nil
+	return &Events{nc: nc, js: js, file: file, seen: map[string]history.Event{}, recorded: map[string]string{}, rejected: map[string]bool{}}, nil
 }
 
 // Close ends the connection.
@@ -123,9 +123,7 @@ func (e *Events) take(data []byte) {
 		e.mu.Lock()
 		before, known := e.seen[event.ID]
 		e.seen[event.ID] = event
-		if event.Status == contract.StatusQueued {
-			e.queued[event.RequestID] = event.JobID
-		}
+		e.recorded[event.RequestID] = event.JobID
 		e.mu.Unlock()
 		if !known || before.Status != event.Status || before.Attempt != event.Attempt {
 			e.file.Add(history.Record{Event: &event})
@@ -152,7 +150,7 @@ func (e *Events) reject(one contract.Event) {
 func (e *Events) Recorded(requestID string) string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.queued[requestID]
+	return e.recorded[requestID]
 }
 
 // Seen counts the events.

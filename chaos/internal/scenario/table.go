@@ -29,9 +29,9 @@ func All() []Scenario {
 	return []Scenario{
 		{Name: "kill-services", Short: true, disturb: killServices},
 		{Name: "nats-store-deleted", Short: true, BrokerLost: true, disturb: deleteStore},
-		{Name: "kill-nats", disturb: killNATS},
+		{Name: "kill-nats", Short: true, disturb: killNATS},
 		{Name: "kill-postgres", disturb: killPostgres},
-		{Name: "frozen-worker", Short: true, BenchWorkers: 20, disturb: freezeWorkers},
+		{Name: "frozen-worker", BenchWorkers: 20, disturb: freezeWorkers},
 		{Name: "rolling-restart", Short: true, Orderly: true, BenchWorkers: 20, disturb: restartInTurn},
 		{Name: "nats-store-rolled-back", BrokerLost: true, disturb: rollBackStore},
 		{Name: "postgres-bounce", disturb: bouncePostgres},
