@@ -114,7 +114,7 @@ func (s *stage) freeze(ctx context.Context, name string) (held int, err error) {
 		return 0, err
 	}
 	s.file.Add(history.Record{Disturbance: &history.Disturbance{What: "freeze", Target: p.Worker(), Held: jobs}})
-	deadline, cancel := context.WithTimeout(ctx, 5*cluster.Lease)
+	deadline, cancel := context.WithTimeout(ctx, 10*cluster.Lease)
 	defer cancel()
 	for {
 		left, err := s.database.Held(deadline, p.Worker())
