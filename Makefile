@@ -12,7 +12,7 @@ export GOFLAGS := $(strip $(shell go env GOFLAGS 2>/dev/null) -buildvcs=false)
 # go.work is the list of modules. Tidying has to follow their dependencies.
 USED := $(shell sed -n 's|^[[:space:]]*\./||p' go.work)
 FIRST := migrations libs
-LAST := cmd/nexus services/e2e bench
+LAST := cmd/nexus services/e2e bench chaos
 MODULES := $(FIRST) $(filter-out $(FIRST) $(LAST),$(USED)) $(LAST)
 # Kept out of go.work, so that their many dependencies never mix with the product's.
 OUTSIDE := deploy tools
@@ -24,7 +24,7 @@ GO_TEST := $(if $(call on,$(CI)),bin/gotestsum --format=pkgname --,go test)
 COVER_FLAGS := -count=1 -covermode=atomic -coverpkg=nexus.internal/... -coverprofile=$(CACHE)/cover/tests.out
 
 .PHONY: help run build test cover cover-report lint fmt fmt-check vet generate generate-check \
-	tidy tidy-check build-off test-outside bench verify clean
+	tidy tidy-check build-off test-outside bench chaos chaos-short verify clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,7 +59,7 @@ cover: ## Run all tests and print the coverage of each service
 cover-report: ## Print the coverage of the last run; fail below COVER_MIN percent
 	@cd $(CACHE)/cover && if [ -n "$$(ls programs)" ]; then go tool covdata textfmt -i programs -o programs.out; fi
 	@cd tools && GOWORK=off go run ./cover -module nexus.internal -root .. -min $(COVER_MIN) \
-		-skip libs/testkit,services/e2e,bench $(CACHE)/cover/*.out
+		-skip libs/testkit,services/e2e,bench,chaos $(CACHE)/cover/*.out
 
 lint: bin/golangci-lint ## Run the linters over every module
 	$(GOLANGCI) run --allow-serial-runners $(MODULES:%=./%/...)
@@ -100,6 +100,13 @@ test-outside: ## Test the manifests in deploy and the tools
 bench: ## Measure nexus under load (ARGS='--help' explains)
 	@scripts/postgres.sh >/dev/null
 	go run ./bench/load $(ARGS)
+
+chaos: ## Break a running Nexus in every way and check that nothing is lost, in ten minutes (ARGS='--help' explains)
+	@scripts/postgres.sh >/dev/null
+	go run ./chaos $(ARGS)
+
+chaos-short: ## The same in about a minute
+	@$(MAKE) --no-print-directory chaos ARGS='--short --parallel 5 --rate 60 $(ARGS)'
 
 verify: ## Everything that CI does
 	CI=true .ci/run

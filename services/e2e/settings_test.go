@@ -80,11 +80,22 @@ func TestCommandLine(t *testing.T) {
 		{[]string{"version"}, true, "dev"},
 		{[]string{"fly"}, false, `no command "fly"`},
 		{[]string{"docs"}, false, "--out DIR"},
+		{[]string{"audit", "check"}, false, "nexus audit verify"},
 		{[]string{"migrate"}, false, "migrate up"},
 		{[]string{"migrate", "down"}, false, "deletes all data"},
 	} {
 		out, err := command(t, t.TempDir(), nil, tc.args...).CombinedOutput()
 		require.Equal(t, tc.ok, err == nil, "%v: %s", tc.args, out)
 		require.Contains(t, string(out), tc.want)
+	}
+}
+
+// No command may stand in the way of the service of the same name.
+func TestEveryServiceIsACommand(t *testing.T) {
+	t.Parallel()
+	for _, service := range []string{"auth", "audit", "jobs", "corpus", "plugins", "gateway"} {
+		out, err := command(t, t.TempDir(), nil, service).CombinedOutput()
+		require.Error(t, err, "a single service needs servers")
+		require.Contains(t, string(out), "NEXUS_NATS_URL is not set", service)
 	}
 }
