@@ -39,6 +39,7 @@ type RPC struct {
 	version   string
 	endpoints []endpoint
 	health    func(context.Context) error
+	passing   func(error) bool
 	slots     chan struct{}
 	working   sync.WaitGroup
 	mu        sync.Mutex
@@ -55,7 +56,7 @@ func NewRPC(nc *nats.Conn, log zerolog.Logger, tracer trace.TracerProvider, name
 	r := &RPC{
 		nc: nc, log: log, tracer: tracer.Tracer("nexus.internal/libs/bus"),
 		name: "nexus-" + name, version: "1.0.0", slots: make(chan struct{}, maxConcurrent),
-		health: func(context.Context) error { return nil },
+		health: func(context.Context) error { return nil }, passing: func(error) bool { return false },
 	}
 	Handle(r, contract.RPCPing(name), r.ping)
 	return r
@@ -63,6 +64,10 @@ func NewRPC(nc *nats.Conn, log zerolog.Logger, tracer trace.TracerProvider, name
 
 // Health sets what the service asks itself before it answers a ping.
 func (r *RPC) Health(check func(context.Context) error) { r.health = check }
+
+// Passing sets which errors without a kind will pass by themselves, such as those
+// of a database that is away. Requesters are told to try again.
+func (r *RPC) Passing(is func(error) bool) { r.passing = is }
 
 func (r *RPC) ping(ctx context.Context, _ struct{}) (struct{}, error) {
 	if err := r.health(ctx); err != nil {
@@ -175,6 +180,10 @@ func (r *RPC) call(ctx context.Context, e endpoint, data []byte) (out []byte, er
 
 func (r *RPC) refuse(ctx context.Context, subject string, req micro.Request, err error) {
 	public := fault.Public(err)
+	if public.Kind == fault.Internal && r.passing(err) {
+		r.log.Warn().Err(err).Str(telemetry.FieldSubject, subject).Str(telemetry.FieldTraceID, telemetry.TraceID(ctx)).Msg("request cannot be answered now")
+		public = fault.Unavailablef("A service that is needed for this cannot do it now.")
+	}
 	if public.Kind == fault.Internal {
 		r.log.Error().Err(err).Str(telemetry.FieldSubject, subject).Str(telemetry.FieldTraceID, telemetry.TraceID(ctx)).Msg("request failed")
 	}

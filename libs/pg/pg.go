@@ -6,8 +6,12 @@ package pg
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"strconv"
 	"time"
 
 	"github.com/exaring/otelpgx"
@@ -67,6 +71,10 @@ type DB struct {
 	Bun  *bun.DB
 }
 
+// idleInTx is how long a transaction may wait for its client. One that was frozen
+// or cut off must not keep its locks: others wait for them.
+const idleInTx = 10 * time.Second
+
 // Open connects and checks that the server answers and speaks UTF-8.
 func Open(ctx context.Context, opts Options) (*DB, error) {
 	cfg, err := pgxpool.ParseConfig(opts.URL)
@@ -80,6 +88,7 @@ func Open(ctx context.Context, opts Options) (*DB, error) {
 	if !opts.PrePing {
 		cfg.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return false }
 	}
+	cfg.ConnConfig.RuntimeParams["idle_in_transaction_session_timeout"] = strconv.FormatInt(idleInTx.Milliseconds(), 10)
 	if opts.Role != "" {
 		cfg.ConnConfig.RuntimeParams["role"] = opts.Role
 	}
@@ -167,6 +176,12 @@ const (
 	codeDeadlock        = "40P01"
 	codeSerialization   = "40001"
 	classDataException  = "22"
+	classConnection     = "08"
+	classResources      = "53"
+	// classIntervention is an administrator's shutdown, a crash, a server that
+	// starts, or a timeout of ours that cut an idle transaction off.
+	classIntervention = "57"
+	codeIdleInTx      = "25P03"
 )
 
 // IsUniqueViolation reports whether err is a broken unique constraint.
@@ -177,6 +192,18 @@ func IsUniqueViolation(err error) bool { return sqlState(err) == codeUniqueViola
 func IsBadData(err error) bool {
 	s := sqlState(err)
 	return len(s) == 5 && s[:2] == classDataException
+}
+
+// IsAway reports whether the server could not be reached, ended or refused the
+// work for reasons of its own. Trying again later may help.
+func IsAway(err error) bool {
+	if s := sqlState(err); s != "" {
+		return s == codeIdleInTx || len(s) == 5 && (s[:2] == classConnection || s[:2] == classResources || s[:2] == classIntervention)
+	}
+	var connect *pgconn.ConnectError
+	var network net.Error
+	return errors.As(err, &connect) || errors.As(err, &network) || errors.Is(err, context.DeadlineExceeded) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, driver.ErrBadConn) || pgconn.SafeToRetry(err)
 }
 
 func sqlState(err error) string {

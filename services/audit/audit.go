@@ -75,6 +75,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 
 	rpc := bus.NewRPC(deps.NC, deps.Log, deps.Tracer, "audit")
 	rpc.Health(st.Ping)
+	rpc.Passing(pg.IsAway)
 	bus.Handle(rpc, contract.RPCAuditLogs, query.New(st, deps.NC.MaxPayload).List)
 	letters := deadletter.New(st, bus.NewPublisher(deps.JS, "audit", time.Now), time.Now)
 	bus.Handle(rpc, contract.RPCDeadLetters, letters.List)

@@ -153,6 +153,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	verifier := keys.New(st, deps.Log, deps.Now)
 	rpc := bus.NewRPC(deps.NC, deps.Log, deps.Tracer, "auth")
 	rpc.Health(st.Ping)
+	rpc.Passing(pg.IsAway)
 	answer(rpc, verifier, keyring.New(st, deps.Now), session.New(st, signer, deps.Now), feature.New(st, deps.Now))
 	s.components = []run.Component{run.Func("bootstrap keys", s.seed), box, verifier, rpc}
 	if c := deps.Callout; c != nil {

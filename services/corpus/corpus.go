@@ -88,6 +88,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 		return nil, err
 	}
 	answers := bus.NewRPC(deps.NC, deps.Log, deps.Tracer, "corpus")
+	answers.Passing(pg.IsAway)
 	rpc.New(store.New(deps.DB)).Register(answers)
 	parts := []run.Component{answers}
 	if !deps.Worker.Apart {

@@ -110,6 +110,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	bus.Handle(rpc, contract.RPCJobsFinish, life.Finish)
 	s.handle(rpc)
 	rpc.Health(st.Ping)
+	rpc.Passing(pg.IsAway)
 
 	recorder := record.New(deps.NC, deps.JS, st, types, pub, deps.Log, deps.Tracer)
 	s.components = []run.Component{run.Func("bench job types", s.switchBench), box, types, run.Func("queue lanes", s.keepLanes), life, rpc, sched, recorder, prune.New(st, cfg.retention(), deps.Log)}

@@ -91,7 +91,7 @@ func collectGroups(rows pgx.Rows, err error) (ids []uuid.UUID, groups int, _ err
 
 func lockExpired(ctx context.Context, tx pgx.Tx, ids []uuid.UUID) ([]current, error) {
 	rows, err := tx.Query(ctx, `SELECT `+currentColumns+` FROM jobs.jobs
-		WHERE id = ANY($1) AND status = 'running' AND lease_expires_at < clock_timestamp() ORDER BY id FOR UPDATE`, ids)
+		WHERE id = ANY($1) AND status = 'running' AND lease_expires_at < clock_timestamp() ORDER BY id FOR UPDATE SKIP LOCKED`, ids)
 	if err != nil {
 		return nil, fmt.Errorf("find expired leases: %w", err)
 	}
@@ -102,11 +102,12 @@ func lockExpired(ctx context.Context, tx pgx.Tx, ids []uuid.UUID) ([]current, er
 	return expired, nil
 }
 
-// watchAgain keeps an eye on the jobs whose leases were renewed. One that ran
-// out since a moment ago is looked at next time.
+// watchAgain keeps an eye on the jobs whose leases were renewed, and on those
+// somebody else holds. One that ran out since a moment ago is looked at next
+// time, and not at once: whoever holds it needs a moment.
 func watchAgain(ctx context.Context, tx pgx.Tx, ids []uuid.UUID) error {
 	_, err := tx.Exec(ctx, `INSERT INTO jobs.claims (look_at, job_ids)
-		SELECT min(lease_expires_at), array_agg(id) FROM jobs.jobs WHERE id = ANY($1) AND status = 'running' HAVING count(*) > 0`, ids)
+		SELECT greatest(min(lease_expires_at), clock_timestamp() + interval '200 milliseconds'), array_agg(id) FROM jobs.jobs WHERE id = ANY($1) AND status = 'running' HAVING count(*) > 0`, ids)
 	if err != nil {
 		return fmt.Errorf("look after renewed leases: %w", err)
 	}
