@@ -338,7 +338,10 @@ func TestManyClientsOneReader(t *testing.T) {
 	t.Parallel()
 	w, g := start(t, with(func(c *gateway.Config) { c.SSEMaxPerKey = 1000 }))
 	c := g.role(identity.Viewer)
+	told := w.events(contract.AreaAuth)
 	c.send(http.MethodGet, "/api/v1/auth/whoami", "").is(http.StatusOK, nil)
+	// The first event the gateway publishes makes it listen for receipts.
+	testkit.Receive(t, told)
 	before := g.nc.NumSubscriptions()
 	var all []*following
 	for range 100 {

@@ -34,8 +34,20 @@ func (s *Store) Save(ctx context.Context, run contract.AnalysisRun) error {
 		return err
 	}
 	outputs := outputRowsOf(run)
-	err = pg.InTx(ctx, s.db, func(ctx context.Context, tx bun.Tx) error {
-		result, err := tx.NewInsert().Model(&row).ExcludeColumn("created_at").On("CONFLICT DO NOTHING").Exec(ctx)
+	if err = s.insert(ctx, row, outputs); pg.IsUniqueViolation(err) {
+		// The same run, saved at the same moment, can meet the rule of one run a
+		// job before it meets its own id. By now it has one or the other.
+		err = s.insert(ctx, row, outputs)
+	}
+	if err != nil {
+		return fmt.Errorf("save analysis run %s: %w", run.AnalysisRunID, err)
+	}
+	return nil
+}
+
+func (s *Store) insert(ctx context.Context, row runRow, outputs []outputRow) error {
+	return pg.InTx(ctx, s.db, func(ctx context.Context, tx bun.Tx) error {
+		result, err := tx.NewInsert().Model(&row).ExcludeColumn("created_at").On("CONFLICT (id) DO NOTHING").Exec(ctx)
 		if err != nil {
 			return err
 		}
@@ -46,10 +58,6 @@ func (s *Store) Save(ctx context.Context, run contract.AnalysisRun) error {
 		_, err = tx.NewInsert().Model(&outputs).Exec(ctx)
 		return err
 	})
-	if err != nil {
-		return fmt.Errorf("save analysis run %s: %w", run.AnalysisRunID, err)
-	}
-	return nil
 }
 
 // Run returns a run with its outputs, or ErrNotFound.
