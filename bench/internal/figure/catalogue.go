@@ -48,6 +48,10 @@ func Catalogue() []Description {
 		{FloorPublishAsync, Floors, Rate, "JetStream publish, asynchronous"},
 		{FloorInsert1, Floors, Latency, "Postgres insert and commit of one row"},
 
+		{AccessRate, Nexus, Rate, "GET whoami with a key, 64 connections"},
+		{AccessOpen, Nexus, Latency, "idle: GET /healthz, which needs no key"},
+		{AccessKey, Nexus, Latency, "idle: GET whoami with a key, in turn with it"},
+		{AccessCost, Nexus, Latency, "the difference: what knowing the caller costs"},
 		{SubmitREST16, Nexus, Rate, "submit over REST, one job a request, 16 connections"},
 		{SubmitREST64, Nexus, Rate, "the same, 64 connections"},
 		{SubmitREST256, Nexus, Rate, "the same, 256 connections"},

@@ -12,6 +12,10 @@ const (
 
 // Nexus.
 const (
+	AccessRate        = "nexus.access_64"
+	AccessOpen        = "nexus.access_open"
+	AccessKey         = "nexus.access_key"
+	AccessCost        = "nexus.access_cost"
 	SubmitREST16      = "nexus.submit_rest_16"
 	SubmitREST64      = "nexus.submit_rest_64"
 	SubmitREST256     = "nexus.submit_rest_256"

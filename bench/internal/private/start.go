@@ -88,6 +88,8 @@ func (s *Server) environment(settings []string) []string {
 	env := []string{
 		"NEXUS_DATA_DIR=" + s.DataDir, "NEXUS_HTTP_ADDR=127.0.0.1:0", "NEXUS_NATS_LISTEN=127.0.0.1:-1",
 		"NEXUS_BENCH_JOBS_ENABLED=true", "NEXUS_BOOTSTRAP_ADMIN_KEY=" + s.Key,
+		// What is measured is how fast it is, not how fast it lets anybody be.
+		"NEXUS_RATE_LIMIT_DEFAULTS=admin=0",
 	}
 	for _, name := range []string{"PATH", "HOME", "TMPDIR", "LANG", "NEXUS_PG_BIN"} {
 		if value, ok := os.LookupEnv(name); ok {

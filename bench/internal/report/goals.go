@@ -29,6 +29,7 @@ func Goals() []Goal {
 		{Title: "idle: submit → started, p99", Ours: figure.P99(figure.IdleStartedEvent), Kind: figure.Latency, Bound: 8, AtMost: true},
 		{Title: "idle: submit → done seen by a reader, p50", Ours: figure.P50(figure.IdleDoneEvent), Kind: figure.Latency, Bound: 2.5, AtMost: true},
 		{Title: "idle: submit → done seen by a reader, p99", Ours: figure.P99(figure.IdleDoneEvent), Kind: figure.Latency, Bound: 8, AtMost: true},
+		{Title: "idle: a request with a key that is known, over one that needs none, p50", Ours: figure.P50(figure.AccessCost), Kind: figure.Latency, Bound: 0.2, AtMost: true},
 		{Title: "Postgres log per job", Ours: figure.WAL, Rivals: figure.RiverWAL, Kind: figure.Bytes, Bound: 0.5, AtMost: true},
 		{Title: "memory of the process under load", Ours: figure.MemoryPeak, Kind: figure.Mebibytes, Bound: 150, AtMost: true},
 		{Title: "jobs lost", Ours: figure.Lost, Kind: figure.Count, Bound: 0, AtMost: true},

@@ -69,6 +69,9 @@ func (c *Client) Job(id string) (contract.Job, error) {
 // Healthy asks for a sign of life.
 func (c *Client) Healthy() error { return c.ask(http.MethodGet, "/healthz", nil, nil) }
 
+// WhoAmI asks who the key belongs to, the least that needs one.
+func (c *Client) WhoAmI() error { return c.ask(http.MethodGet, "/api/v1/auth/whoami", nil, nil) }
+
 func (c *Client) ask(method, path string, body []byte, out any) error {
 	req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseRequest(req)

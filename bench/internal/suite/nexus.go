@@ -98,7 +98,7 @@ func (n *Nexus) CreateDatabase(ctx context.Context, name string) error { return 
 
 // Round measures everything once.
 func (n *Nexus) Round(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{n.floors, n.health, n.submitting, n.drain, n.together, n.idle} {
+	for _, step := range []func(context.Context) error{n.floors, n.health, n.access, n.submitting, n.drain, n.together, n.idle} {
 		if err := step(ctx); err != nil {
 			return errors.Join(err, n.server.Err())
 		}

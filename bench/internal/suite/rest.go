@@ -44,7 +44,7 @@ func NewREST(addr, key string, payloads []json.RawMessage, opts Options, sheet *
 
 // Round measures everything once. The jobs stay: it is somebody's nexus.
 func (r *REST) Round(ctx context.Context) error {
-	steps := []func(context.Context) error{r.health}
+	steps := []func(context.Context) error{r.health, r.access}
 	for _, s := range submits() {
 		steps = append(steps, func(ctx context.Context) error { return r.submits(ctx, s.name, s.connections) })
 	}
