@@ -142,8 +142,9 @@ func TestEveryOperationForEveryRole(t *testing.T) {
 					require.Equal(t, "Role '"+string(role)+"' lacks required permission '"+string(o.least)+"'", r.fails(http.StatusForbidden, "forbidden").Detail)
 				}
 			}
-			unknown.t = t
-			if r := unknown.send(o.method, o.url(), o.body); o.least == "" {
+			stranger := unknown
+			stranger.t = t
+			if r := stranger.send(o.method, o.url(), o.body); o.least == "" {
 				r.is(http.StatusOK, nil)
 			} else {
 				r.fails(http.StatusUnauthorized, "unauthorized")
