@@ -181,8 +181,8 @@ type FeaturesReply struct {
 	Features []Feature `json:"features"`
 }
 
-// UpdateFeatureRequest changes a feature, or makes one: Enabled and MinRole may
-// be nil for one that exists. It is answered with the Feature.
+// UpdateFeatureRequest changes a feature. Nil fields stay as they are. It is
+// answered with the Feature.
 type UpdateFeatureRequest struct {
 	Asker
 	Name        string  `json:"name"`

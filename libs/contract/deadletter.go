@@ -11,9 +11,6 @@ const (
 	WhatDiscarded = "discarded"
 )
 
-// DeadLetterEvents matches the events of dead letters.
-const DeadLetterEvents = "nexus.events." + AreaDeadLetter + ".>"
-
 // DeadLetterQuery selects dead letters, newest first. After is inclusive, Before
 // is not. Discarded ones are left out unless All is set.
 type DeadLetterQuery struct {

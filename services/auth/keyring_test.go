@@ -13,6 +13,7 @@ import (
 	"nexus.internal/libs/contract"
 	"nexus.internal/libs/fault"
 	"nexus.internal/libs/identity"
+	"nexus.internal/libs/testkit"
 )
 
 func call[Resp any](h *harness, subject string, req any) (Resp, error) {
@@ -246,4 +247,22 @@ func TestSessions(t *testing.T) {
 	set, err := call[contract.KeySetReply](h, contract.RPCAuthKeySet, struct{}{})
 	require.NoError(t, err)
 	require.Empty(t, set.Keys, "a secret has no public half")
+}
+
+// A change that is committed is told, even when the broker could not take it
+// then, or the process ended in between: the relay tells it later.
+func TestGuaranteeKeyChangesAreTold(t *testing.T) {
+	t.Parallel()
+	h := start(t)
+	require.NoError(t, h.js.DeleteStream(t.Context(), contract.StreamEvents))
+	id := h.keys()["dev-viewer"].id
+	require.False(t, h.update(contract.UpdateKeyRequest{KeyID: id, Enabled: ptr(false)}).Enabled, "the change itself is made")
+	testkit.Eventually(t, func() bool { return strings.Contains(h.log.String(), "could not publish a change") }, "the broker could not take it")
+	require.NoError(t, bus.Provision(t.Context(), h.js, contract.Streams(), nil))
+	stream, err := h.js.Stream(t.Context(), contract.StreamEvents)
+	require.NoError(t, err)
+	testkit.Eventually(t, func() bool {
+		m, err := stream.GetLastMsgForSubject(t.Context(), "nexus.events.key.disabled.viewer")
+		return err == nil && strings.Contains(string(m.Data), id)
+	}, "the event of the change was lost")
 }

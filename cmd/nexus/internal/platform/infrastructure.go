@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
 
 	"nexus.internal/libs/bus"
@@ -183,6 +184,16 @@ func (in *infrastructure) create(ctx context.Context, schemas []string) error {
 			return err
 		}
 	}
+	return in.asAdmin(func(_ *nats.Conn, js jetstream.JetStream) error { return in.provision(ctx, js) })
+}
+
+// provision makes the streams and consumers that are missing.
+func (in *infrastructure) provision(ctx context.Context, js jetstream.JetStream) error {
+	return bus.Provision(ctx, js, contract.Streams(), contract.Consumers(in.cfg.Worker.Lease()))
+}
+
+// asAdmin runs fn on a connection that may create streams.
+func (in *infrastructure) asAdmin(fn func(nc *nats.Conn, js jetstream.JetStream) error) error {
 	nc, err := in.connect(admin, in.log)
 	if err != nil {
 		return err
@@ -192,7 +203,7 @@ func (in *infrastructure) create(ctx context.Context, schemas []string) error {
 	if err != nil {
 		return err
 	}
-	return bus.Provision(ctx, js, contract.Streams(), contract.Consumers(in.cfg.Worker.Lease()))
+	return fn(nc, js)
 }
 
 func (in *infrastructure) check(ctx context.Context, schemas []string) error {

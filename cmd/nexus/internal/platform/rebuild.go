@@ -7,8 +7,9 @@ import (
 	"io"
 	"time"
 
-	"nexus.internal/libs/bus"
-	"nexus.internal/libs/contract"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
 	"nexus.internal/libs/pg"
 	"nexus.internal/libs/run"
 	"nexus.internal/libs/telemetry"
@@ -45,46 +46,32 @@ func (in *infrastructure) rebuild(ctx context.Context) error {
 		return err
 	}
 	defer db.Close()
-	nc, err := in.connect(admin, in.log)
-	if err != nil {
-		return err
-	}
-	defer nc.Close()
-	js, err := bus.JetStream(nc)
-	if err != nil {
-		return err
-	}
-	if err := jobs.Rebuild(ctx, jobs.Deps{NC: nc, JS: js, DB: db, Log: in.log, Now: time.Now, Worker: in.cfg.Worker}); err != nil {
-		return fmt.Errorf("send unfinished jobs again: %w", err)
-	}
-	return nil
+	return in.asAdmin(func(nc *nats.Conn, js jetstream.JetStream) error {
+		if err := jobs.Rebuild(ctx, jobs.Deps{NC: nc, JS: js, DB: db, Log: in.log, Now: time.Now, Worker: in.cfg.Worker}); err != nil {
+			return fmt.Errorf("send unfinished jobs again: %w", err)
+		}
+		return nil
+	})
 }
 
 // keepStreams makes streams and consumers again when the broker loses them
 // while the process runs. The jobs service then sends again what is gone.
 func (in *infrastructure) keepStreams(ctx context.Context, ready func()) error {
-	nc, err := in.connect(admin, in.log)
-	if err != nil {
-		return err
-	}
-	defer nc.Close()
-	js, err := bus.JetStream(nc)
-	if err != nil {
-		return err
-	}
-	ready()
-	tick := time.NewTicker(checkBrokerEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
+	return in.asAdmin(func(_ *nats.Conn, js jetstream.JetStream) error {
+		ready()
+		tick := time.NewTicker(checkBrokerEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-tick.C:
+			}
+			if err := in.provision(ctx, js); err != nil && ctx.Err() == nil {
+				in.log.Warn().Err(err).Msg("could not look after the streams; trying again")
+			}
 		}
-		if err := bus.Provision(ctx, js, contract.Streams(), contract.Consumers(in.cfg.Worker.Lease())); err != nil && ctx.Err() == nil {
-			in.log.Warn().Err(err).Msg("could not look after the streams; trying again")
-		}
-	}
+	})
 }
 
 // keeper is keepStreams as a component, in processes that may create streams.

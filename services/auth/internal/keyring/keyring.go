@@ -91,7 +91,9 @@ func (k *Keyring) Create(ctx context.Context, req contract.CreateKeyRequest) (co
 	after, err := k.store.Create(ctx, store.Key{
 		ID: id, Owner: req.Owner, KeyHash: identity.HashKey(secret), Role: role, RawModeEnabled: req.RawModeEnabled,
 		RateLimitPerMinute: req.RateLimitPerMinute, ExpiresAt: req.ExpiresAt, CreatedBy: req.Actor,
-	}, k.tell(ctx, contract.WhatCreated, req.Asker, &[]string{}))
+	}, func(after store.Key) (bus.Message, error) {
+		return k.message(ctx, contract.WhatCreated, req.Asker, nil, after)
+	})
 	if err != nil {
 		return contract.CreatedKey{}, refusal(err)
 	}
@@ -123,7 +125,7 @@ func (k *Keyring) Update(ctx context.Context, req contract.UpdateKeyRequest) (co
 		changed = edit(key, req)
 		return nil
 	}, func(after store.Key) (bus.Message, error) {
-		return k.tell(ctx, what(changed, after), req.Asker, &changed)(after)
+		return k.message(ctx, what(changed, after), req.Asker, changed, after)
 	})
 	if err != nil {
 		return contract.APIKey{}, refusal(err)
@@ -190,7 +192,9 @@ func (k *Keyring) Rotate(ctx context.Context, req contract.RotateKeyRequest) (co
 	after, err := k.store.Change(ctx, id, func(key *store.Key) error {
 		key.KeyHash = identity.HashKey(secret)
 		return nil
-	}, k.tell(ctx, contract.WhatRotated, req.Asker, &[]string{"key"}))
+	}, func(after store.Key) (bus.Message, error) {
+		return k.message(ctx, contract.WhatRotated, req.Asker, []string{"key"}, after)
+	})
 	if err != nil {
 		return contract.CreatedKey{}, refusal(err)
 	}
@@ -248,20 +252,17 @@ func utc(t *time.Time) *time.Time {
 	return &u
 }
 
-// tell makes the event of a changed key. changed is read once the change is made.
-func (k *Keyring) tell(ctx context.Context, what string, by contract.Asker, changed *[]string) store.Tell {
-	return func(after store.Key) (bus.Message, error) {
-		names := *changed
-		if names == nil {
-			names = []string{}
-		}
-		data, err := json.Marshal(contract.KeyChange{APIKey: shown(after), Changed: names, RequestID: by.RequestID, Address: by.Address})
-		if err != nil {
-			return bus.Message{}, fmt.Errorf("encode the event of key %s: %w", after.ID, err)
-		}
-		return bus.EventMessage(contract.AreaKey, what, string(after.Role), contract.Event{
-			ID: uuid.NewString(), Type: contract.EventType(contract.AreaKey, what), Time: k.now().UTC(), Source: "nexus.auth",
-			Actor: by.Actor, RequestID: by.RequestID, TraceParent: telemetry.TraceParent(ctx), Data: data,
-		})
+// message is the event of a changed key.
+func (k *Keyring) message(ctx context.Context, what string, by contract.Asker, changed []string, after store.Key) (bus.Message, error) {
+	if changed == nil {
+		changed = []string{}
 	}
+	data, err := json.Marshal(contract.KeyChange{APIKey: shown(after), Changed: changed, RequestID: by.RequestID, Address: by.Address})
+	if err != nil {
+		return bus.Message{}, fmt.Errorf("encode the event of key %s: %w", after.ID, err)
+	}
+	return bus.EventMessage(contract.AreaKey, what, string(after.Role), contract.Event{
+		ID: uuid.NewString(), Type: contract.EventType(contract.AreaKey, what), Time: k.now().UTC(), Source: "nexus.auth",
+		Actor: by.Actor, RequestID: by.RequestID, TraceParent: telemetry.TraceParent(ctx), Data: data,
+	})
 }

@@ -87,20 +87,6 @@ func ErrUnauthenticated() error {
 	return fault.New(fault.Unauthenticated, "unauthorized", "Missing or invalid API key")
 }
 
-// Credential is what a caller presented.
-type Credential struct {
-	// Key is an API key, Token a signed token. At most one is set.
-	Key, Token string
-}
-
-// KeyHash is the hash of the key; empty for a token.
-func (c Credential) KeyHash() string {
-	if c.Key == "" {
-		return ""
-	}
-	return identity.HashKey(c.Key)
-}
-
 // Known is the caller of a credential that was found good a moment ago.
 func (a *Admission) Known(c Credential) (identity.Caller, bool) {
 	if c.Key == "" || len(c.Key) > maxKey {

@@ -3,9 +3,6 @@ package admission
 import (
 	"context"
 	"fmt"
-	"strings"
-
-	"github.com/nats-io/nats.go"
 
 	"nexus.internal/libs/bus"
 	"nexus.internal/libs/contract"
@@ -78,65 +75,4 @@ func (a *Admission) allFeatures(ctx context.Context) (map[string]contract.Featur
 		a.features, a.featuresUntil = features, a.now().Add(rememberFor)
 	}
 	return features, nil
-}
-
-// Name implements run.Component.
-func (a *Admission) Name() string { return "admission" }
-
-// Run implements run.Component: it forgets what has changed as soon as it hears
-// of it. After a lost connection it forgets everything, since it may have missed
-// a change.
-func (a *Admission) Run(ctx context.Context, ready func()) error {
-	for _, subject := range []string{contract.KeyEvents, contract.FeatureEvents} {
-		sub, err := a.nc.Subscribe(subject, func(*nats.Msg) { a.forget() })
-		if err != nil {
-			return fmt.Errorf("listen for changes of access: %w", err)
-		}
-		defer func() { _ = sub.Unsubscribe() }()
-	}
-	if err := a.nc.Flush(); err != nil {
-		return fmt.Errorf("listen for changes of access: %w", err)
-	}
-	lost := a.nc.StatusChanged(nats.RECONNECTING, nats.CONNECTED)
-	defer a.nc.RemoveStatusListener(lost)
-	ready()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-lost:
-			a.forget()
-		}
-	}
-}
-
-// forget drops everything remembered about keys and features. Changes are rare
-// and asking again is cheap, so nothing is gained by dropping less.
-func (a *Admission) forget() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.heard++
-	clear(a.known)
-	a.features, a.featuresUntil = nil, a.now()
-}
-
-// looksLikeToken tells a token (RFC 7519: three parts with dots between) from
-// an API key, which holds no dot unless somebody chose one.
-func looksLikeToken(s string) bool { return strings.Count(s, ".") == 2 && strings.HasPrefix(s, "ey") }
-
-// CredentialOf reads what a caller presented: the header for keys goes before
-// the bearer value, which may be a key as well, since many clients can send
-// nothing else.
-func CredentialOf(apiKey, authorization string) Credential {
-	if apiKey != "" {
-		return Credential{Key: apiKey}
-	}
-	scheme, value, ok := strings.Cut(authorization, " ")
-	if !ok || !strings.EqualFold(scheme, "Bearer") {
-		return Credential{}
-	}
-	if value = strings.TrimSpace(value); looksLikeToken(value) {
-		return Credential{Token: value}
-	}
-	return Credential{Key: value}
 }

@@ -130,25 +130,6 @@ func (l *Limiter) Allow(ctx context.Context, bucket string, perMinute int) Verdi
 	}
 }
 
-// Refund gives back one token that Allow has taken. What a shared bucket gave,
-// or one that is forgotten since, is not given back.
-func (l *Limiter) Refund(bucket string) {
-	s := l.shard(bucket)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	b, ok := s.buckets[bucket]
-	if !ok {
-		return
-	}
-	b.level.flow(l.now())
-	b.settle(l.view.Load())
-	if b.keeper == nil || b.keeper.away.Load() {
-		b.level.put(1)
-		return
-	}
-	b.stash = min(b.stash+1, b.level.perMinute)
-}
-
 // decide returns a verdict, or what to wait for before the next try.
 func (l *Limiter) decide(ctx context.Context, name string, perMinute int, patient bool) (Verdict, <-chan struct{}) {
 	s, b := l.lock(name, perMinute)

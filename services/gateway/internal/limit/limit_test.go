@@ -86,19 +86,6 @@ func TestStrangeBuckets(t *testing.T) {
 	require.True(t, l.Allow(t.Context(), "\xff\x00\n", 1).Allowed)
 }
 
-func TestRefund(t *testing.T) {
-	t.Parallel()
-	l, _ := alone()
-	l.Refund("unknown")
-	require.Equal(t, 5, spend(t, l, "b", 5, 10))
-	l.Refund("b")
-	require.Equal(t, 1, spend(t, l, "b", 5, 10))
-	for range 20 {
-		l.Refund("b")
-	}
-	require.Equal(t, 5, spend(t, l, "b", 5, 10), "never more than the limit")
-}
-
 func TestChangedLimit(t *testing.T) {
 	t.Parallel()
 	l, _ := alone()
@@ -240,16 +227,6 @@ func TestFrozenKeeper(t *testing.T) {
 	begun := time.Now()
 	require.Equal(t, 1000, spend(t, g.limiters[0], bucket, 6000, 1000))
 	require.Less(t, time.Since(begun), 200*time.Millisecond)
-}
-
-func TestRefundOfAnotherGatewaysToken(t *testing.T) {
-	t.Parallel()
-	g, _ := start(t, 2)
-	bucket := keptBy(0, 2)
-	require.Equal(t, 3, spend(t, g.limiters[1], bucket, 3, 3))
-	require.False(t, g.limiters[1].Allow(t.Context(), bucket, 3).Allowed)
-	g.limiters[1].Refund(bucket)
-	require.True(t, g.limiters[1].Allow(t.Context(), bucket, 3).Allowed)
 }
 
 func TestHostileRequests(t *testing.T) {
