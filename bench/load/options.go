@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,6 +21,7 @@ type options struct {
 	url, key     string
 	results      string
 	settings     []string
+	only         []string
 	// args are the arguments as given.
 	args []string
 }
@@ -53,6 +55,15 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		o.settings = append(o.settings, s)
 		return nil
 	})
+	flags.Func("only", "measure only these `steps` of a round, separated by commas: "+strings.Join(suite.Steps(), ", "), func(s string) error {
+		o.only = strings.Split(s, ",")
+		for _, step := range o.only {
+			if !slices.Contains(suite.Steps(), step) {
+				return fmt.Errorf("there is no step %q", step)
+			}
+		}
+		return nil
+	})
 	flags.Usage = func() {
 		fmt.Fprint(stderr, explanation)
 		flags.PrintDefaults()
@@ -81,8 +92,8 @@ func (o options) check(rest []string) error {
 		if o.key == "" {
 			errs = append(errs, errors.New("--url needs --key"))
 		}
-		if o.river || o.binary != "" || len(o.settings) > 0 {
-			errs = append(errs, errors.New("--url measures a nexus that runs already: --river, --binary and --set are for one of our own"))
+		if o.river || o.binary != "" || len(o.settings)+len(o.only) > 0 {
+			errs = append(errs, errors.New("--url measures a nexus that runs already: --river, --binary, --set and --only are for one of our own"))
 		}
 		if !strings.HasPrefix(o.url, "http://") || strings.Trim(o.url[len("http://"):], "/") == "" {
 			errs = append(errs, fmt.Errorf("--url is %q: want http://host:port", o.url))
@@ -103,9 +114,9 @@ func (o options) addr() string {
 // lengths are how long things are measured.
 func (o options) lengths() suite.Options {
 	if o.quick {
-		return suite.Options{Phase: time.Second, Together: 2 * time.Second, Jobs: o.jobs, IdleJobs: 20}
+		return suite.Options{Phase: time.Second, Together: 2 * time.Second, Jobs: o.jobs, IdleJobs: 20, Only: o.only}
 	}
-	return suite.Options{Phase: 4 * time.Second, Together: 6 * time.Second, Jobs: o.jobs, IdleJobs: 200}
+	return suite.Options{Phase: 4 * time.Second, Together: 6 * time.Second, Jobs: o.jobs, IdleJobs: 200, Only: o.only}
 }
 
 // limit bounds the whole run, without what is built before it.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -96,11 +97,22 @@ func (n *Nexus) Versions(ctx context.Context) (postgres, nats string, err error)
 // CreateDatabase creates a database for another system on the same Postgres.
 func (n *Nexus) CreateDatabase(ctx context.Context, name string) error { return n.db.Create(ctx, name) }
 
-// Round measures everything once.
+// Steps names what a round measures, in order.
+func Steps() []string { return []string{"floors", "access", "submit", "drain", "together", "idle"} }
+
+// Round measures everything once, or those steps that Options.Only names.
 func (n *Nexus) Round(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{n.floors, n.health, n.access, n.submitting, n.drain, n.together, n.idle} {
-		if err := step(ctx); err != nil {
-			return errors.Join(err, n.server.Err())
+	steps := map[string][]func(context.Context) error{
+		"floors": {n.floors, n.health}, "access": {n.access}, "submit": {n.submitting}, "drain": {n.drain}, "together": {n.together}, "idle": {n.idle},
+	}
+	for _, name := range Steps() {
+		if len(n.opts.Only) > 0 && !slices.Contains(n.opts.Only, name) {
+			continue
+		}
+		for _, step := range steps[name] {
+			if err := step(ctx); err != nil {
+				return errors.Join(err, n.server.Err())
+			}
 		}
 	}
 	n.settleCounts()

@@ -18,6 +18,8 @@ type Options struct {
 	Phase, Together time.Duration
 	// Jobs are drained at once.
 	Jobs int
+	// Only are the steps to measure; none means all.
+	Only []string
 	// IdleJobs are run one at a time for each of the latencies of an idle system.
 	IdleJobs int
 }
