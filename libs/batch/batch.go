@@ -1,12 +1,18 @@
 // Package batch groups work the natural way: it takes what is waiting, flushes
-// it, and meanwhile the next group gathers by itself. There is no timer, so an
-// idle system adds no delay and a loaded one pays each commit once for many.
+// it, and meanwhile the next group gathers by itself. An idle system adds no delay
+// and a loaded one pays each commit once for many.
+//
+// Work that arrives one piece after the other would still be flushed in many small
+// groups where the processor, and not the disk, is what everybody waits for. So a
+// writer that has just flushed a group rests before the next one, for as long as
+// that flush took at most; and work that nobody waits for can linger.
 package batch
 
 import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 )
 
 // ErrStopped is returned by Add once the batcher has stopped.
@@ -19,8 +25,14 @@ type Options[T any] struct {
 	// MaxWeight bounds the summed weight of one flush; zero means no bound. A
 	// single item heavier than that is flushed alone.
 	MaxWeight int
-	// Weigh is the weight of an item; needed with MaxWeight.
+	// Weigh is the weight of an item; without it each weighs one.
 	Weigh func(T) int
+	// Rest is the most a writer rests after a flush of more than one item, or of
+	// more weight than one where items are weighed; zero means that it never does.
+	Rest time.Duration
+	// Linger is how long an item may wait for others to be flushed with; zero
+	// means not at all.
+	Linger time.Duration
 	// Writers is how many flushes may be under way at once; at least 1.
 	Writers int
 	// Flush handles a group. The slice is the callee's to keep.
@@ -32,6 +44,8 @@ type Batcher[T any] struct {
 	opts Options[T]
 	in   chan T
 	stop chan struct{}
+	// full says that a full group may be waiting.
+	full chan struct{}
 	// adding is held, shared, by every Add under way, so that the last drain
 	// comes after the last of them.
 	adding  sync.RWMutex
@@ -42,7 +56,7 @@ type Batcher[T any] struct {
 func New[T any](opts Options[T]) *Batcher[T] {
 	opts.Writers = max(1, opts.Writers)
 	opts.Max = max(1, opts.Max)
-	return &Batcher[T]{opts: opts, in: make(chan T, 2*opts.Max), stop: make(chan struct{})}
+	return &Batcher[T]{opts: opts, in: make(chan T, 2*opts.Max), stop: make(chan struct{}), full: make(chan struct{}, 1)}
 }
 
 // Add hands over an item. It waits while too many are waiting already.
@@ -54,6 +68,12 @@ func (b *Batcher[T]) Add(ctx context.Context, item T) error {
 	}
 	select {
 	case b.in <- item:
+		if len(b.in) >= b.opts.Max {
+			select {
+			case b.full <- struct{}{}:
+			default:
+			}
+		}
 		return nil
 	case <-b.stop:
 		return ErrStopped
@@ -84,45 +104,68 @@ func (b *Batcher[T]) write(ctx context.Context) {
 	for {
 		select {
 		case first := <-b.in:
-			b.flush(flushCtx, first)
+			b.linger(ctx)
+			start := time.Now()
+			if b.flush(flushCtx, first) > 1 {
+				b.wait(ctx, min(time.Since(start), b.opts.Rest))
+			}
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-// flush writes first with what is waiting behind it, and whatever did not fit.
-func (b *Batcher[T]) flush(ctx context.Context, first T) {
+// linger lets items gather behind the first.
+func (b *Batcher[T]) linger(ctx context.Context) { b.wait(ctx, b.opts.Linger) }
+
+// wait passes some time, less when there is a full group waiting by then.
+func (b *Batcher[T]) wait(ctx context.Context, d time.Duration) {
+	if d <= 0 || len(b.in) >= b.opts.Max {
+		return
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-b.full:
+	case <-ctx.Done():
+	}
+}
+
+// flush writes first with what is waiting behind it, and whatever did not fit,
+// and returns the weight of the last group.
+func (b *Batcher[T]) flush(ctx context.Context, first T) (weight int) {
 	for next := &first; next != nil; {
 		var group []T
-		group, next = b.gather(*next)
+		group, weight, next = b.gather(*next)
 		b.opts.Flush(ctx, group)
 	}
+	return weight
 }
 
 // gather takes what is waiting behind first. An item that would exceed the
 // weight is returned as the start of the next group.
-func (b *Batcher[T]) gather(first T) (group []T, next *T) {
+func (b *Batcher[T]) gather(first T) (group []T, weight int, next *T) {
 	group = append(make([]T, 0, min(b.opts.Max, 1+len(b.in))), first)
-	weight := b.weigh(first)
+	weight = b.weigh(first)
 	for len(group) < b.opts.Max {
 		select {
 		case item := <-b.in:
-			weight += b.weigh(item)
-			if b.opts.MaxWeight > 0 && weight > b.opts.MaxWeight {
-				return group, &item
+			w := b.weigh(item)
+			if b.opts.MaxWeight > 0 && weight+w > b.opts.MaxWeight {
+				return group, weight, &item
 			}
-			group = append(group, item)
+			group, weight = append(group, item), weight+w
 		default:
-			return group, nil
+			return group, weight, nil
 		}
 	}
-	return group, nil
+	return group, weight, nil
 }
 
 func (b *Batcher[T]) weigh(item T) int {
-	if b.opts.MaxWeight <= 0 {
-		return 0
+	if b.opts.Weigh == nil {
+		return 1
 	}
 	return b.opts.Weigh(item)
 }

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -296,4 +297,38 @@ func TestOrderIsKeptByOneWriter(t *testing.T) {
 	cancel()
 	testkit.Receive(t, done)
 	require.Equal(t, want, got)
+}
+
+func TestBusyWriterRestsUntilAGroupIsFull(t *testing.T) {
+	t.Parallel()
+	h := start(t, batch.Options[int]{Max: 4, Rest: time.Hour})
+	h.add(t, 1)
+	require.Equal(t, []int{1}, <-h.flushing)
+	h.add(t, 2, 3)
+	h.turns <- struct{}{}
+	require.Equal(t, []int{2, 3}, <-h.flushing, "after a lone item nobody rests")
+	time.Sleep(2 * time.Millisecond)
+	h.turns <- struct{}{}
+	// It rests no longer than the flush took, so an hour is not waited for.
+	h.add(t, 4)
+	require.Equal(t, []int{4}, <-h.flushing)
+	h.turns <- struct{}{}
+}
+
+func TestItemsLingerUntilAGroupIsFull(t *testing.T) {
+	t.Parallel()
+	h := start(t, batch.Options[int]{Max: 3, Linger: time.Hour})
+	h.add(t, 1, 2, 3)
+	require.Equal(t, []int{1, 2, 3}, <-h.flushing)
+	h.turns <- struct{}{}
+}
+
+func TestNothingLingersBeyondTheEnd(t *testing.T) {
+	t.Parallel()
+	h := start(t, batch.Options[int]{Max: 3, Linger: time.Hour})
+	h.add(t, 1)
+	h.stop()
+	require.Equal(t, []int{1}, <-h.flushing)
+	h.turns <- struct{}{}
+	<-h.stopped
 }

@@ -3,6 +3,9 @@ package contract
 import (
 	"bytes"
 	"encoding/json"
+	"strconv"
+	"time"
+	"unicode/utf8"
 )
 
 // Encode writes v as JSON the way messages carry it: compact, and without the
@@ -16,4 +19,38 @@ func Encode(v any) ([]byte, error) {
 		return nil, err
 	}
 	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), nil
+}
+
+// appendText appends s as a JSON string the way Encode writes it. Nearly every
+// text on the hot paths is an id or a name, and stands as it is.
+func appendText(dst []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c >= utf8.RuneSelf || c == '"' || c == '\\' {
+			// A string can always be encoded.
+			text, _ := Encode(s)
+			return append(dst, text...)
+		}
+	}
+	dst = append(dst, '"')
+	dst = append(dst, s...)
+	return append(dst, '"')
+}
+
+// appendTextField appends a field that is left out when it is empty.
+func appendTextField(dst []byte, name, s string) []byte {
+	if s == "" {
+		return dst
+	}
+	dst = append(append(append(dst, ',', '"'), name...), '"', ':')
+	return appendText(dst, s)
+}
+
+// appendNumberField appends a number behind the fields before it.
+func appendNumberField(dst []byte, name string, n int) []byte {
+	dst = append(append(append(dst, ',', '"'), name...), '"', ':')
+	return strconv.AppendInt(dst, int64(n), 10)
+}
+
+func appendTime(dst []byte, t time.Time) []byte {
+	return append(t.AppendFormat(append(dst, '"'), time.RFC3339Nano), '"')
 }

@@ -3,6 +3,7 @@ package contract
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -97,7 +98,7 @@ type ProgressChange struct {
 
 // JobEventID is the id of the event of a job's version-th state change.
 func JobEventID(jobID string, version int) string {
-	return fmt.Sprintf("%s/%d", jobID, version)
+	return jobID + "/" + strconv.Itoa(version)
 }
 
 // JobChange is the data of a job event: the job after a state change.
@@ -113,6 +114,25 @@ type JobChange struct {
 	Worker    string     `json:"worker,omitempty"`
 	ErrorText string     `json:"error_text,omitempty"`
 	NextRunAt *time.Time `json:"next_run_at,omitempty"`
+}
+
+// Encode is the change as JSON. It says what Encode of this package would, at a
+// fraction of the cost: there are three of them for every job.
+func (c JobChange) Encode() json.RawMessage {
+	dst := make([]byte, 0, 256+len(c.ErrorText))
+	dst = appendText(append(dst, `{"job_id":`...), c.JobID)
+	dst = appendText(append(dst, `,"job_type":`...), c.JobType)
+	dst = appendText(append(dst, `,"status":`...), string(c.Status))
+	dst = appendNumberField(dst, "attempt", c.Attempt)
+	dst = appendNumberField(dst, "max_attempts", c.MaxAttempts)
+	dst = appendNumberField(dst, "version", c.Version)
+	dst = appendText(append(dst, `,"created_by":`...), c.CreatedBy)
+	dst = appendTextField(dst, "worker", c.Worker)
+	dst = appendTextField(dst, "error_text", c.ErrorText)
+	if c.NextRunAt != nil {
+		dst = appendTime(append(dst, `,"next_run_at":`...), *c.NextRunAt)
+	}
+	return append(dst, '}')
 }
 
 // StaleLease is the data of a stale_lease_recovery event.
@@ -146,12 +166,40 @@ type AuthDecision struct {
 	Since *time.Time `json:"since,omitempty"`
 }
 
-// EncodeEvents writes a pack.
+// EncodeEvents writes a pack. The data of each event must be compact JSON; it is
+// not looked at.
 func EncodeEvents(events []Event) ([]byte, error) {
 	if len(events) == 0 || len(events) > MaxEventsPerMessage {
 		return nil, fmt.Errorf("a pack holds 1 to %d events, not %d", MaxEventsPerMessage, len(events))
 	}
-	return Encode(events)
+	size := 2
+	for _, e := range events {
+		size += 320 + len(e.Data)
+	}
+	dst := append(make([]byte, 0, size), '[')
+	for i, e := range events {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = e.append(dst)
+	}
+	return append(dst, ']'), nil
+}
+
+// append writes the event as JSON. Its data is taken as it is.
+func (e Event) append(dst []byte) []byte {
+	dst = appendText(append(dst, `{"id":`...), e.ID)
+	dst = appendText(append(dst, `,"type":`...), e.Type)
+	dst = appendTime(append(dst, `,"time":`...), e.Time)
+	dst = appendText(append(dst, `,"source":`...), e.Source)
+	dst = appendText(append(dst, `,"actor":`...), e.Actor)
+	dst = appendTextField(dst, "request_id", e.RequestID)
+	dst = appendTextField(dst, "traceparent", e.TraceParent)
+	dst = append(dst, `,"data":`...)
+	if len(e.Data) == 0 {
+		return append(dst, "null}"...)
+	}
+	return append(append(dst, e.Data...), '}')
 }
 
 // DecodeEvents reads a pack. It refuses what is not a pack of complete events:

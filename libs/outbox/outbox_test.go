@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
@@ -88,7 +87,7 @@ func messages(n int) []bus.Message {
 func commit(t *testing.T, db *pg.DB, o *outbox.Outbox, m []bus.Message) outbox.Entry {
 	t.Helper()
 	var entry outbox.Entry
-	require.NoError(t, pg.InPgxTx(t.Context(), db, func(tx pgx.Tx) (err error) {
+	require.NoError(t, pg.InPgxTx(t.Context(), db, func(tx *pg.Tx) (err error) {
 		entry, err = o.Append(t.Context(), tx, m)
 		return err
 	}))
@@ -111,27 +110,50 @@ func makeOld(t *testing.T, db *pg.DB) {
 func TestAppendIsPartOfTheTransaction(t *testing.T) {
 	t.Parallel()
 	db := testkit.Postgres(t)
-	o := outbox.New(db, schema, &recorder{}, zerolog.Nop())
+	var pub recorder
+	o := outbox.New(db, schema, &pub, zerolog.Nop())
 	m := messages(3)
+	m[1].TraceParent, m[1].Body = "", nil
 	commit(t, db, o, m)
 	require.Equal(t, 1, rows(t, db), "one row for all of them")
 	var id uuid.UUID
-	var body []byte
-	require.NoError(t, db.Pool.QueryRow(t.Context(), `SELECT id, body FROM jobs.outbox`).Scan(&id, &body))
+	require.NoError(t, db.Pool.QueryRow(t.Context(), `SELECT id FROM jobs.outbox`).Scan(&id))
 	for i := range m {
 		require.Equal(t, fmt.Sprintf("%s.%d", id, i), m[i].ID, "the caller learns the ids")
 	}
-	var kept []bus.Message
-	require.NoError(t, json.Unmarshal(body, &kept))
-	require.Equal(t, m, kept)
 
-	err := pg.InPgxTx(t.Context(), db, func(tx pgx.Tx) error {
+	err := pg.InPgxTx(t.Context(), db, func(tx *pg.Tx) error {
 		_, err := o.Append(t.Context(), tx, messages(1))
 		require.NoError(t, err)
 		return errAway
 	})
 	require.ErrorIs(t, err, errAway)
 	require.Equal(t, 1, rows(t, db), "a transaction that fails leaves nothing to publish")
+
+	_, err = o.Relay(t.Context(), 0)
+	require.NoError(t, err)
+	require.Len(t, pub.got, len(m))
+	for i, got := range pub.got {
+		require.Equal(t, string(m[i].Body), string(got.Body))
+		got.Body, m[i].Body = nil, nil
+		require.Equal(t, m[i], got, "the row holds the messages as they were")
+	}
+}
+
+func TestRowsOfAnEarlierReleaseArePublished(t *testing.T) {
+	t.Parallel()
+	db := testkit.Postgres(t)
+	m := messages(2)
+	m[0].ID, m[1].ID = "a.0", "a.1"
+	body, err := json.Marshal(m)
+	require.NoError(t, err)
+	_, err = db.Pool.Exec(t.Context(), `INSERT INTO jobs.outbox (id, body) VALUES ($1, $2)`, uuid.New(), body)
+	require.NoError(t, err)
+	var pub recorder
+	n, err := outbox.New(db, schema, &pub, zerolog.Nop()).Relay(t.Context(), 0)
+	require.NoError(t, err)
+	require.Equal(t, 1, n)
+	require.Equal(t, m, pub.got)
 }
 
 func TestNothingToAppend(t *testing.T) {
@@ -149,11 +171,7 @@ func TestNothingToAppend(t *testing.T) {
 func TestAppendSaysWhatFailed(t *testing.T) {
 	t.Parallel()
 	db := testkit.Postgres(t)
-	broken := messages(1)
-	broken[0].Body = json.RawMessage("{")
-	_, err := outbox.New(db, schema, &recorder{}, zerolog.Nop()).Append(t.Context(), db.Pool, broken)
-	require.ErrorContains(t, err, "encode the outbox row")
-	_, err = outbox.New(db, "nowhere", &recorder{}, zerolog.Nop()).Append(t.Context(), db.Pool, messages(1))
+	_, err := outbox.New(db, "nowhere", &recorder{}, zerolog.Nop()).Append(t.Context(), db.Pool, messages(1))
 	require.ErrorContains(t, err, "write the outbox row")
 	require.Zero(t, rows(t, db))
 }
@@ -338,13 +356,17 @@ func TestTroubleIsLoggedAndGetsOver(t *testing.T) {
 func TestUnreadableRowsAreReported(t *testing.T) {
 	t.Parallel()
 	db := testkit.Postgres(t)
-	id := uuid.New()
-	_, err := db.Pool.Exec(t.Context(), `INSERT INTO jobs.outbox (id, body) VALUES ($1, 'not json')`, id)
-	require.NoError(t, err)
-	n, err := outbox.New(db, schema, &recorder{}, zerolog.Nop()).Relay(t.Context(), 0)
-	require.ErrorContains(t, err, "decode outbox row "+id.String())
-	require.Zero(t, n)
-	require.Equal(t, 1, rows(t, db))
+	for _, body := range []string{"not json", "not json\n{}", `[{"subject":"s","id":"i","type":"t","size":3}]` + "\n{}", `[{"subject":"s","id":"i","type":"t","size":1}]` + "\n{}", `[{"size":-1}]` + "\n"} {
+		id := uuid.New()
+		_, err := db.Pool.Exec(t.Context(), `INSERT INTO jobs.outbox (id, body) VALUES ($1, convert_to($2, 'UTF8'))`, id, body)
+		require.NoError(t, err)
+		n, err := outbox.New(db, schema, &recorder{}, zerolog.Nop()).Relay(t.Context(), 0)
+		require.ErrorContains(t, err, "outbox row "+id.String(), body)
+		require.Zero(t, n)
+		require.Equal(t, 1, rows(t, db))
+		_, err = db.Pool.Exec(t.Context(), `DELETE FROM jobs.outbox`)
+		require.NoError(t, err)
+	}
 }
 
 func TestRelayEndsWithItsContext(t *testing.T) {

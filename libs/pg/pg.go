@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/exaring/otelpgx"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -139,35 +138,6 @@ func (db *DB) Ping(ctx context.Context) error {
 // second connection taken inside may wait for this one for ever.
 func InTx(ctx context.Context, db *DB, fn func(ctx context.Context, tx bun.Tx) error) error {
 	return db.Bun.RunInTx(ctx, &sql.TxOptions{}, fn)
-}
-
-// conflictTries bounds how often InPgxTx runs fn when Postgres gives it up in
-// favour of a concurrent transaction.
-const conflictTries = 4
-
-// conflictPause is the first pause between those tries.
-const conflictPause = 5 * time.Millisecond
-
-// InPgxTx is InTx for the bulk statements of the hot paths. fn is run again
-// when its transaction lost a deadlock or a serialization conflict, so it must
-// not keep anything of a run that failed.
-func InPgxTx(ctx context.Context, db *DB, fn func(tx pgx.Tx) error) error {
-	var err error
-	for try := range conflictTries {
-		if try > 0 {
-			// Those who collided must not collide again at once.
-			select {
-			case <-time.After(time.Duration(try*try) * conflictPause):
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		}
-		err = pgx.BeginFunc(ctx, db.Pool, fn)
-		if s := sqlState(err); s != codeDeadlock && s != codeSerialization {
-			return err
-		}
-	}
-	return err
 }
 
 // SQLSTATE codes that callers tell apart.

@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 	"github.com/uptrace/bun"
@@ -228,7 +227,7 @@ func TestTransactions(t *testing.T) {
 			})
 		},
 		"pgx": func(then error) error {
-			return pg.InPgxTx(t.Context(), db, func(tx pgx.Tx) error {
+			return pg.InPgxTx(t.Context(), db, func(tx *pg.Tx) error {
 				_, err := tx.Exec(t.Context(), "UPDATE things SET n = n + 1 WHERE id = 1")
 				require.NoError(t, err)
 				return then
@@ -246,7 +245,7 @@ func TestTransactions(t *testing.T) {
 func TestDeadlocksAreRunAgain(t *testing.T) {
 	t.Parallel()
 	db := things(t)
-	lock := func(tx pgx.Tx, patience string, first, second int, between func()) error {
+	lock := func(tx *pg.Tx, patience string, first, second int, between func()) error {
 		if _, err := tx.Exec(t.Context(), "SET LOCAL deadlock_timeout = '"+patience+"'"); err != nil {
 			return err
 		}
@@ -260,7 +259,7 @@ func TestDeadlocksAreRunAgain(t *testing.T) {
 	// The patient one never looks for a deadlock, so the other one loses it.
 	patientHas, otherHas, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 	go func() {
-		done <- pg.InPgxTx(t.Context(), db, func(tx pgx.Tx) error {
+		done <- pg.InPgxTx(t.Context(), db, func(tx *pg.Tx) error {
 			return lock(tx, "1h", 1, 2, func() {
 				close(patientHas)
 				<-otherHas
@@ -268,7 +267,7 @@ func TestDeadlocksAreRunAgain(t *testing.T) {
 		})
 	}()
 	runs := 0
-	require.NoError(t, pg.InPgxTx(t.Context(), db, func(tx pgx.Tx) error {
+	require.NoError(t, pg.InPgxTx(t.Context(), db, func(tx *pg.Tx) error {
 		if runs++; runs > 1 {
 			require.NoError(t, testkit.Receive(t, done))
 		}
@@ -286,14 +285,14 @@ func TestDeadlocksAreRunAgain(t *testing.T) {
 func TestHowOftenTransactionsAreRun(t *testing.T) {
 	t.Parallel()
 	db := things(t)
-	raise := func(code string) func(pgx.Tx) error {
-		return func(tx pgx.Tx) error {
+	raise := func(code string) func(*pg.Tx) error {
+		return func(tx *pg.Tx) error {
 			_, err := tx.Exec(t.Context(), "DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '"+code+"'; END $$")
 			return err
 		}
 	}
 	for name, tc := range map[string]struct {
-		fn   func(pgx.Tx) error
+		fn   func(*pg.Tx) error
 		runs int
 		code string
 	}{
@@ -304,14 +303,14 @@ func TestHowOftenTransactionsAreRun(t *testing.T) {
 		"statement given up":     {raise("57014"), 1, "57014"},
 	} {
 		runs := 0
-		err := pg.InPgxTx(t.Context(), db, func(tx pgx.Tx) error { runs++; return tc.fn(tx) })
+		err := pg.InPgxTx(t.Context(), db, func(tx *pg.Tx) error { runs++; return tc.fn(tx) })
 		var pgErr *pgconn.PgError
 		require.ErrorAs(t, err, &pgErr, name)
 		require.Equal(t, tc.code, pgErr.Code, name)
 		require.Equal(t, tc.runs, runs, name)
 	}
 	runs := 0
-	require.NoError(t, pg.InPgxTx(t.Context(), db, func(tx pgx.Tx) error {
+	require.NoError(t, pg.InPgxTx(t.Context(), db, func(tx *pg.Tx) error {
 		if runs++; runs < 4 {
 			return raise("40001")(tx)
 		}
@@ -321,7 +320,7 @@ func TestHowOftenTransactionsAreRun(t *testing.T) {
 
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	require.ErrorIs(t, pg.InPgxTx(ctx, db, func(pgx.Tx) error { runs++; return nil }), context.Canceled)
+	require.ErrorIs(t, pg.InPgxTx(ctx, db, func(*pg.Tx) error { runs++; return nil }), context.Canceled)
 	require.Equal(t, 4, runs, "it was never begun")
 }
 

@@ -18,7 +18,8 @@ import (
 )
 
 const (
-	fetchWait = 20 * time.Second
+	fetchWait      = 20 * time.Second
+	fetchHeartbeat = 5 * time.Second
 	// claimTries and claimTimeout bound how long a claim is repeated, with the
 	// same token, before its message goes back to the broker.
 	claimTries   = 3
@@ -86,8 +87,8 @@ func (w *Worker) fetchLane(ctx context.Context, s share, unit int) (came int, er
 }
 
 // watch waits for the next message of a lane whenever the lane is empty. A lane
-// whose consumer is missing is waited for: whoever looks after the broker makes
-// it again.
+// whose consumer is missing is waited for: whoever looks after the broker makes it
+// again.
 func (w *Worker) watch(ctx context.Context, l *lane) {
 	for {
 		select {
@@ -95,53 +96,56 @@ func (w *Worker) watch(ctx context.Context, l *lane) {
 		case <-ctx.Done():
 			return
 		}
-		for lost, came := false, false; !came; {
-			var err error
-			came, err = w.await(ctx, l)
+		for lost := false; ; {
+			err := w.awaitMore(ctx, l)
 			if ctx.Err() != nil {
 				return
 			}
-			if err != nil && !lost {
+			if err == nil {
+				break
+			}
+			if !lost {
 				w.log.Warn().Err(err).Str("consumer", l.durable).Msg("fetching runs was interrupted; trying again")
 			}
-			if lost = err != nil; lost {
-				wait(ctx, time.Second)
-			}
+			lost = true
+			wait(ctx, time.Second)
 		}
 		w.lanes.fill(l)
 		w.slots.notify()
 	}
 }
 
-// await waits for one message of a lane. No slot is reserved for it: a worker
-// with few slots could not keep one for each lane. When there is no room by the
-// time it comes, it goes straight back to the broker for another worker, and
+// awaitMore takes the messages of a lane one by one as they come, until there are
+// more behind one, or one comes that there is no room for. No slot is reserved
+// while it waits: a worker with few slots could not keep one for each lane. What
+// there is no room for goes straight back to the broker for another worker, and
 // this one asks again when it has room.
-func (w *Worker) await(ctx context.Context, l *lane) (came bool, err error) {
+func (w *Worker) awaitMore(ctx context.Context, l *lane) error {
 	cons, err := l.open(ctx, w.deps.JS)
 	if err != nil {
-		return false, err
+		return err
 	}
-	fetchCtx, cancel := context.WithTimeout(ctx, fetchWait)
-	defer cancel()
-	got, err := cons.Fetch(1, jetstream.FetchContext(fetchCtx), jetstream.FetchHeartbeat(5*time.Second))
+	it, err := cons.Messages(jetstream.PullMaxMessages(1), jetstream.PullExpiry(fetchWait), jetstream.PullHeartbeat(fetchHeartbeat))
 	if err != nil {
-		return false, fmt.Errorf("fetch: %w", err)
+		return fmt.Errorf("fetch: %w", err)
 	}
-	for msg := range got.Messages() {
-		came = true
+	defer it.Stop()
+	for {
+		msg, err := it.Next(jetstream.NextContext(ctx))
+		if err != nil {
+			return fmt.Errorf("fetch: %w", err)
+		}
 		if !w.limit.open() || !w.slots.take() {
 			if err := msg.Nak(); err != nil {
-				return came, fmt.Errorf("give a run message back: %w", err)
+				return fmt.Errorf("give a run message back: %w", err)
 			}
-			continue
+			return nil
 		}
 		w.receive(ctx, msg, 1)
+		if meta, err := msg.Metadata(); err != nil || meta.NumPending > 0 {
+			return nil
+		}
 	}
-	if err := got.Error(); err != nil && fetchCtx.Err() == nil && !errors.Is(err, nats.ErrTimeout) {
-		return came, fmt.Errorf("fetch: %w", err)
-	}
-	return came, nil
 }
 
 func wait(ctx context.Context, d time.Duration) {

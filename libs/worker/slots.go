@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"sync"
+	"time"
 )
 
 // slots counts the jobs that may still be taken. Room is reserved before a
@@ -18,7 +19,13 @@ type slots struct {
 	fetches  int
 	perMsg   float64
 	notified chan struct{}
+	// last is when the last fetch began.
+	last time.Time
 }
+
+// fetchRest is how long after a fetch another one waits for a quarter of all
+// slots; behind it less will do.
+const fetchRest = 2 * time.Millisecond
 
 // maxFetches bounds the fetch requests of one worker that wait at the broker.
 const maxFetches = 4
@@ -28,9 +35,9 @@ func newSlots(total int) *slots {
 }
 
 // reserve waits for room for a message and takes as much as there is: room for
-// so many messages of unit jobs each. While another fetch is waiting it also
-// waits for a quarter of all slots: many small requests cost more than one large
-// one. Nothing is reserved until wanted holds; whoever changes what it says
+// so many messages of unit jobs each. While another fetch is under way, and for
+// a moment after the last one, it also waits for a quarter of all slots: many small
+// requests cost more than one large one. Nothing is reserved until wanted holds; whoever changes what it says
 // calls notify. It returns 0 messages when ctx has ended.
 func (s *slots) reserve(ctx context.Context, wanted func() bool) (messages, unit int) {
 	for ctx.Err() == nil {
@@ -64,15 +71,20 @@ func (s *slots) tryReserve() (messages, unit int) {
 	defer s.mu.Unlock()
 	unit = min(s.total, int(s.perMsg+0.5))
 	need := unit
-	if s.fetches > 0 {
+	early := time.Since(s.last) < fetchRest
+	if s.fetches > 0 || early {
 		need = max(unit, s.total/4)
 	}
 	if s.free < need || s.fetches >= maxFetches {
+		if early && s.fetches == 0 {
+			time.AfterFunc(fetchRest, s.notify)
+		}
 		return 0, 0
 	}
 	messages = s.free / unit
 	s.free -= messages * unit
 	s.fetches++
+	s.last = time.Now()
 	return messages, unit
 }
 

@@ -27,7 +27,6 @@ import (
 // Config are the settings of the service.
 type Config struct {
 	InFlight        int `env:"AUDIT_IN_FLIGHT" envDefault:"1024" doc:"How many messages with events are handled at once."`
-	Writers         int `env:"AUDIT_WRITERS" envDefault:"2" doc:"How many statements write events at once."`
 	BatchBytes      int `env:"AUDIT_BATCH_BYTES" envDefault:"4194304" doc:"How many bytes of events one statement writes, roughly."`
 	DeadLetterBytes int `env:"AUDIT_DEAD_LETTER_BYTES" envDefault:"1048576" doc:"How many bytes of a dead letter's body are kept."`
 }
@@ -40,7 +39,6 @@ func (c Config) Validate() error {
 		value, low, high int
 	}{
 		{"IN_FLIGHT", c.InFlight, 1, 10_000},
-		{"WRITERS", c.Writers, 1, 32},
 		{"BATCH_BYTES", c.BatchBytes, 1024, 64 << 20},
 		{"DEAD_LETTER_BYTES", c.DeadLetterBytes, 0, 64 << 20},
 	} {
@@ -70,7 +68,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	st := store.New(deps.DB)
 	tracer := deps.Tracer.Tracer("nexus.internal/services/audit")
 	aside := record.NewAside(wmjs.NewPublisher(deps.JS), deps.Log, deps.NC.MaxPayload)
-	events := record.NewEvents(st, aside, deps.Log, tracer, cfg.Writers, cfg.BatchBytes)
+	events := record.NewEvents(st, aside, deps.Log, tracer, cfg.BatchBytes)
 	dead := record.NewDead(st, deps.Log, tracer, cfg.DeadLetterBytes)
 
 	rpc := bus.NewRPC(deps.NC, deps.Log, deps.Tracer, "audit")

@@ -328,9 +328,9 @@ func TestConfig(t *testing.T) {
 	require.NoError(t, settings(t).Validate())
 	var cfg audit.Config
 	err := config.Load(&cfg, map[string]string{
-		"NEXUS_AUDIT_IN_FLIGHT": "0", "NEXUS_AUDIT_WRITERS": "33", "NEXUS_AUDIT_BATCH_BYTES": "1", "NEXUS_AUDIT_DEAD_LETTER_BYTES": "-1",
+		"NEXUS_AUDIT_IN_FLIGHT": "0", "NEXUS_AUDIT_BATCH_BYTES": "1", "NEXUS_AUDIT_DEAD_LETTER_BYTES": "-1",
 	})
-	for _, name := range []string{"IN_FLIGHT is 0: want 1 to 10000", "WRITERS is 33", "BATCH_BYTES is 1", "DEAD_LETTER_BYTES is -1"} {
+	for _, name := range []string{"IN_FLIGHT is 0: want 1 to 10000", "BATCH_BYTES is 1", "DEAD_LETTER_BYTES is -1"} {
 		require.ErrorContains(t, err, "NEXUS_AUDIT_"+name)
 	}
 }

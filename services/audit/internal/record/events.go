@@ -26,6 +26,9 @@ const (
 	// flushPause is how long a writer rests after a failure, so that a database
 	// that is away costs few attempts and few lines in the log.
 	flushPause = 200 * time.Millisecond
+	// linger is how long events wait for others to be written with. Nobody waits
+	// for the trail, and every commit of its own costs those who wait for theirs.
+	linger = 50 * time.Millisecond
 	// maxPacks bounds the messages of one statement.
 	maxPacks = 1024
 )
@@ -55,12 +58,12 @@ type pack struct {
 	kept chan error
 }
 
-// NewEvents makes a keeper of events that writes up to writers statements at
-// once, of roughly up to batchBytes each.
-func NewEvents(store Appender, aside *Aside, log zerolog.Logger, tracer trace.Tracer, writers, batchBytes int) *Events {
+// NewEvents makes a keeper of events that writes roughly up to batchBytes of them
+// at once. The trail is a chain, so nothing is gained by writing side by side.
+func NewEvents(store Appender, aside *Aside, log zerolog.Logger, tracer trace.Tracer, batchBytes int) *Events {
 	e := &Events{store: store, aside: aside, log: log, tracer: tracer}
 	e.waiting = batch.New(batch.Options[*pack]{
-		Max: maxPacks, MaxWeight: batchBytes, Weigh: func(p *pack) int { return p.size }, Writers: writers, Flush: e.flush,
+		Max: maxPacks, MaxWeight: batchBytes, Weigh: func(p *pack) int { return p.size }, Linger: linger, Flush: e.flush,
 	})
 	return e
 }

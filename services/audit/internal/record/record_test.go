@@ -101,7 +101,7 @@ func packOf(t *testing.T, ids ...string) *message.Message {
 
 func keeper(db *database, pub *letters) *record.Events {
 	aside := record.NewAside(pub, zerolog.Nop(), func() int64 { return 10_000 })
-	return record.NewEvents(db, aside, zerolog.Nop(), noop.NewTracerProvider().Tracer(""), 1, 1<<20)
+	return record.NewEvents(db, aside, zerolog.Nop(), noop.NewTracerProvider().Tracer(""), 1<<20)
 }
 
 // settled hands the messages over at once, before the writer starts, so that

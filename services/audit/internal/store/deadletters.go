@@ -61,14 +61,14 @@ func summaryInto(l *contract.DeadLetterSummary) []any {
 // DeadLetter finds one. The error wraps ErrUnknown where there is none.
 func (s *Store) DeadLetter(ctx context.Context, id int64) (Letter, error) {
 	var l Letter
-	err := pg.InPgxTx(ctx, s.db, func(tx pgx.Tx) (err error) {
+	err := pg.InPgxTx(ctx, s.db, func(tx *pg.Tx) (err error) {
 		l, err = letterIn(ctx, tx, id)
 		return err
 	})
 	return l, err
 }
 
-func letterIn(ctx context.Context, tx pgx.Tx, id int64) (Letter, error) {
+func letterIn(ctx context.Context, tx *pg.Tx, id int64) (Letter, error) {
 	var l Letter
 	err := tx.QueryRow(ctx, `SELECT `+summaryColumns+`, d.headers, d.body FROM audit.dead_letters d WHERE d.id = $1`, id).
 		Scan(append(summaryInto(&l.Summary), &l.Headers, &l.Body)...)
@@ -104,7 +104,7 @@ const markLock = 0x646c
 // Where the commit fails do was done and is not marked: it must bear repeating.
 func (s *Store) Mark(ctx context.Context, id int64, what string, by contract.Asker, do func(Letter) error) (Letter, error) {
 	var l Letter
-	err := pg.InPgxTx(ctx, s.db, func(tx pgx.Tx) (err error) {
+	err := pg.InPgxTx(ctx, s.db, func(tx *pg.Tx) (err error) {
 		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1, hashint8($2))`, markLock, id); err != nil {
 			return fmt.Errorf("wait for dead letter %d: %w", id, err)
 		}

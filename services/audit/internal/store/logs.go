@@ -14,9 +14,13 @@ import (
 	"nexus.internal/services/audit/internal/trail"
 )
 
-// One statement for any number of entries: its text never changes, so the
-// server plans it once, and a commit costs the same for one row as for many.
-const appendSQL = `INSERT INTO audit.audit_logs (event_id, action, actor, source, request_id, trace_id, occurred_at, details, segment, position)
+// columns are the columns of an entry, in the order they are copied.
+func columns() []string {
+	return []string{"event_id", "action", "actor", "source", "request_id", "trace_id", "occurred_at", "details", "segment", "position"}
+}
+
+// insertNewSQL adds entries and passes over those that are there.
+const insertNewSQL = `INSERT INTO audit.audit_logs (event_id, action, actor, source, request_id, trace_id, occurred_at, details, segment, position)
 SELECT event_id, action, actor, source, request_id, trace_id, occurred_at, details::json, $9, position
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::timestamptz[], $8::text[])
 	WITH ORDINALITY AS e (event_id, action, actor, source, request_id, trace_id, occurred_at, details, position)
@@ -34,13 +38,32 @@ const addSegmentSQL = `INSERT INTO audit.segments (number, recorded_at, entries,
 // Append adds entries as one segment, all or none; those whose event is in the
 // trail already stay as they are. The error wraps trail.ErrRefused when an entry
 // can never be added.
+//
+// Events rarely come twice, so they are copied, at half the cost of an INSERT
+// that looks whether they are there; when one is, everything is done again with
+// such an INSERT.
 func (s *Store) Append(ctx context.Context, entries []trail.Entry) error {
-	err := pg.InPgxTx(ctx, s.db, func(tx pgx.Tx) error {
+	err := s.addSegment(ctx, entries, copyAll)
+	if pg.IsUniqueViolation(err) {
+		err = s.addSegment(ctx, entries, insertNew)
+	}
+	if err != nil {
+		return fmt.Errorf("append %d audit entries: %w", len(entries), classify(err))
+	}
+	return nil
+}
+
+// adder adds entries to a segment and returns the positions of those it added,
+// in order. Positions begin at one.
+type adder func(ctx context.Context, tx *pg.Tx, entries []trail.Entry, segment int64) ([]int, error)
+
+func (s *Store) addSegment(ctx context.Context, entries []trail.Entry, add adder) error {
+	return pg.InPgxTx(ctx, s.db, func(tx *pg.Tx) error {
 		head, err := next(ctx, tx)
 		if err != nil {
 			return err
 		}
-		added, err := insert(ctx, tx, entries, head.Number)
+		added, err := add(ctx, tx, entries, head.Number)
 		if err != nil || len(added) == 0 {
 			return err
 		}
@@ -48,33 +71,39 @@ func (s *Store) Append(ctx context.Context, entries []trail.Entry) error {
 			head.Add(position, entries[position-1])
 		}
 		hash := head.Hash()
-		_, err = tx.Exec(ctx, addSegmentSQL, head.Number, head.Recorded, head.Entries(), head.Previous[:], hash[:])
+		_, err = tx.AtCommit().Exec(ctx, addSegmentSQL, head.Number, head.Recorded, head.Entries(), head.Previous[:], hash[:])
 		return err
 	})
-	if err != nil {
-		return fmt.Errorf("append %d audit entries: %w", len(entries), classify(err))
-	}
-	return nil
 }
 
 // next begins the segment that follows the newest one.
-func next(ctx context.Context, tx pgx.Tx) (*trail.Segment, error) {
-	if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(chainLock)); err != nil {
-		return nil, err
-	}
+func next(ctx context.Context, tx *pg.Tx) (*trail.Segment, error) {
 	var (
 		number   int64
 		hash     []byte
 		recorded time.Time
 	)
-	if err := tx.QueryRow(ctx, headSQL).Scan(&number, &hash, &recorded); err != nil {
+	batch := &pgx.Batch{}
+	batch.Queue(`SELECT pg_advisory_xact_lock($1)`, int64(chainLock))
+	batch.Queue(headSQL).QueryRow(func(row pgx.Row) error { return row.Scan(&number, &hash, &recorded) })
+	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return nil, fmt.Errorf("find the newest segment: %w", err)
 	}
 	return trail.NewSegment(number+1, recorded, trail.Hash(hash)), nil
 }
 
-// insert adds those entries that are new and returns their positions in order.
-func insert(ctx context.Context, tx pgx.Tx, entries []trail.Entry, segment int64) ([]int, error) {
+func copyAll(ctx context.Context, tx *pg.Tx, entries []trail.Entry, segment int64) ([]int, error) {
+	added := make([]int, len(entries))
+	rows := pgx.CopyFromSlice(len(entries), func(i int) ([]any, error) {
+		added[i] = i + 1
+		e := entries[i]
+		return []any{e.EventID, e.Action, e.Actor, e.Source, e.RequestID, e.TraceID, e.OccurredAt, string(e.Details), segment, i + 1}, nil
+	})
+	_, err := tx.CopyFrom(ctx, pgx.Identifier{"audit", "audit_logs"}, columns(), rows)
+	return added, err
+}
+
+func insertNew(ctx context.Context, tx *pg.Tx, entries []trail.Entry, segment int64) ([]int, error) {
 	n := len(entries)
 	ids, actions, actors := make([]string, n), make([]string, n), make([]string, n)
 	sources, requests, details := make([]string, n), make([]string, n), make([]string, n)
@@ -84,7 +113,7 @@ func insert(ctx context.Context, tx pgx.Tx, entries []trail.Entry, segment int64
 		sources[i], requests[i], details[i] = e.Source, e.RequestID, string(e.Details)
 		traces[i], times[i] = e.TraceID, e.OccurredAt
 	}
-	rows, err := tx.Query(ctx, appendSQL, ids, actions, actors, sources, requests, traces, times, details, segment)
+	rows, err := tx.Query(ctx, insertNewSQL, ids, actions, actors, sources, requests, traces, times, details, segment)
 	if err != nil {
 		return nil, err
 	}

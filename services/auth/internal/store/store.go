@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/rs/zerolog"
 	"github.com/uptrace/bun"
 
@@ -146,14 +145,14 @@ func (s *Store) Ping(ctx context.Context) error { return s.db.Ping(ctx) }
 
 // change runs fn in a transaction together with the outbox row of the message
 // it returns, and publishes it. What cannot be published now is left to the relay.
-func (s *Store) change(ctx context.Context, fn func(tx pgx.Tx) (bus.Message, error)) error {
+func (s *Store) change(ctx context.Context, fn func(tx *pg.Tx) (bus.Message, error)) error {
 	var entry outbox.Entry
-	err := pg.InPgxTx(ctx, s.db, func(tx pgx.Tx) error {
+	err := pg.InPgxTx(ctx, s.db, func(tx *pg.Tx) error {
 		message, err := fn(tx)
 		if err != nil {
 			return err
 		}
-		entry, err = s.outbox.Append(ctx, tx, []bus.Message{message})
+		entry, err = s.outbox.Append(ctx, tx.AtCommit(), []bus.Message{message})
 		return err
 	})
 	if err != nil {

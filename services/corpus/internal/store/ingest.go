@@ -109,7 +109,7 @@ func insertFile(ctx context.Context, db execer, r FileRecord) error {
 
 // CompleteIngest ends an ingest whose files are all recorded.
 func (s *Store) CompleteIngest(ctx context.Context, id uuid.UUID) error {
-	err := pg.InPgxTx(ctx, s.db, func(tx pgx.Tx) error {
+	err := pg.InPgxTx(ctx, s.db, func(tx *pg.Tx) error {
 		rows, err := tx.Query(ctx, `
 			SELECT checksum FROM corpus.ingest_files
 			WHERE ingest_job_id = $1 AND status IN ('ingested', 'unchanged')`, id)

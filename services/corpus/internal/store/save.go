@@ -23,7 +23,7 @@ import (
 // recorded before is not looked at again, so a repeated save changes nothing.
 // Saves of the same document wait for each other.
 func (s *Store) SaveDocument(ctx context.Context, file FileRef, next document.Document, force bool) error {
-	err := pg.InPgxTx(ctx, s.db, func(tx pgx.Tx) error {
+	err := pg.InPgxTx(ctx, s.db, func(tx *pg.Tx) error {
 		current, recorded, err := lockDocument(ctx, tx, file, next.ID)
 		if err != nil || recorded {
 			return err
@@ -49,7 +49,7 @@ func (s *Store) SaveDocument(ctx context.Context, file FileRef, next document.Do
 // lockDocument makes other saves of the document wait until the transaction
 // ends, also when there is no such document yet. It returns what is known of
 // the document, and whether the ingest has recorded the file before.
-func lockDocument(ctx context.Context, tx pgx.Tx, file FileRef, id uuid.UUID) (document.Version, bool, error) {
+func lockDocument(ctx context.Context, tx *pg.Tx, file FileRef, id uuid.UUID) (document.Version, bool, error) {
 	var current document.Version
 	var recorded bool
 	batch := &pgx.Batch{}
@@ -72,7 +72,7 @@ func lockDocument(ctx context.Context, tx pgx.Tx, file FileRef, id uuid.UUID) (d
 
 // replaceDocument writes a document in place of whatever was there, and returns
 // the number of its atoms.
-func replaceDocument(ctx context.Context, tx pgx.Tx, d document.Document) (int64, error) {
+func replaceDocument(ctx context.Context, tx *pg.Tx, d document.Document) (int64, error) {
 	if err := upsertDocument(ctx, tx, d); err != nil {
 		return 0, err
 	}
@@ -86,7 +86,7 @@ func replaceDocument(ctx context.Context, tx pgx.Tx, d document.Document) (int64
 	return insertGraph(ctx, tx, d, counts)
 }
 
-func upsertDocument(ctx context.Context, tx pgx.Tx, d document.Document) error {
+func upsertDocument(ctx context.Context, tx *pg.Tx, d document.Document) error {
 	segments := []byte("{}")
 	if d.Ingested() {
 		var err error
@@ -121,7 +121,7 @@ func upsertDocument(ctx context.Context, tx pgx.Tx, d document.Document) error {
 // copyAtoms streams the atoms of a document to Postgres as they are made, so
 // that they are never in memory together. It returns how many there are of each
 // level.
-func copyAtoms(ctx context.Context, tx pgx.Tx, d document.Document) (map[atom.Level]int, error) {
+func copyAtoms(ctx context.Context, tx *pg.Tx, d document.Document) (map[atom.Level]int, error) {
 	counts := map[atom.Level]int{}
 	next, stop := iter.Pull(runsOf(atom.Atomize(d.Text, d.Selection.Levels)))
 	defer stop()
@@ -179,7 +179,7 @@ func runsOf(atoms iter.Seq[atom.Atom]) iter.Seq[atomRun] {
 }
 
 // insertGraph writes what else belongs to the graph, and the number of atoms.
-func insertGraph(ctx context.Context, tx pgx.Tx, d document.Document, counts map[atom.Level]int) (int64, error) {
+func insertGraph(ctx context.Context, tx *pg.Tx, d document.Document, counts map[atom.Level]int) (int64, error) {
 	var total int64
 	batch := &pgx.Batch{}
 	batch.Queue("INSERT INTO corpus.document_nodes (id, document_id) VALUES ($1, $2)", document.NodeID(d.ID), d.ID)

@@ -19,6 +19,9 @@ import (
 	"nexus.internal/services/jobs/internal/store"
 )
 
+// rest is the most a busy writer waits for more to write with the next commit.
+const rest = 5 * time.Millisecond
+
 // Types knows the job types.
 type Types interface {
 	All() map[string]contract.JobType
@@ -55,10 +58,10 @@ func New(st *store.Store, types Types, lease time.Duration, events Publisher, no
 		tracer: tracer.Tracer("nexus.internal/services/jobs/lifecycle"), retried: retried,
 	}
 	s.claims = batch.New(batch.Options[*claim]{
-		Max: contract.MaxBatch, MaxWeight: contract.MaxBatch, Weigh: func(c *claim) int { return len(c.leases) }, Flush: s.flushClaims,
+		Max: contract.MaxBatch, MaxWeight: contract.MaxBatch, Weigh: func(c *claim) int { return len(c.leases) }, Rest: rest, Flush: s.flushClaims,
 	})
 	s.finishes = batch.New(batch.Options[*finish]{
-		Max: contract.MaxBatch, MaxWeight: contract.MaxBatch, Weigh: func(f *finish) int { return len(f.results) }, Flush: s.flushFinishes,
+		Max: contract.MaxBatch, MaxWeight: contract.MaxBatch, Weigh: func(f *finish) int { return len(f.results) }, Rest: rest, Flush: s.flushFinishes,
 	})
 	return s
 }

@@ -34,6 +34,8 @@ const (
 	// writers is how many record transactions run at once: while one waits for
 	// the disk the other gathers and builds.
 	writers = 2
+	// rest is the most a busy writer waits for more to write with the next commit.
+	rest = 5 * time.Millisecond
 	// maxJobs bounds the jobs of one transaction.
 	maxJobs = 500
 	// nakDelay is when commands come again that could not be recorded now.
@@ -72,7 +74,7 @@ type Recorder struct {
 func New(nc *nats.Conn, js jetstream.JetStream, st Store, types Types, pub *bus.Publisher, log zerolog.Logger, tracer trace.TracerProvider) *Recorder {
 	r := &Recorder{nc: nc, js: js, store: st, types: types, dead: pub, log: log, tracer: tracer.Tracer("nexus.internal/services/jobs/record")}
 	r.commands = batch.New(batch.Options[*command]{
-		Max: maxJobs, MaxWeight: maxJobs, Weigh: func(c *command) int { return len(c.jobs) }, Writers: writers, Flush: r.flush,
+		Max: maxJobs, MaxWeight: maxJobs, Weigh: func(c *command) int { return len(c.jobs) }, Writers: writers, Rest: rest, Flush: r.flush,
 	})
 	return r
 }

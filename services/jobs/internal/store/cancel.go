@@ -5,18 +5,18 @@ import (
 	"fmt"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	"nexus.internal/libs/contract"
 	"nexus.internal/libs/fault"
 	"nexus.internal/libs/outbox"
+	"nexus.internal/libs/pg"
 	"nexus.internal/services/jobs/internal/job"
 )
 
 // Cancel ends a job that has not finished. It reports whether the job was
 // running, and whether anything changed; a finished job stays as it is.
 func (s *Store) Cancel(ctx context.Context, id uuid.UUID, actor string) (wasRunning, cancelled bool, entry outbox.Entry, err error) {
-	entry, err = s.inTx(ctx, func(tx pgx.Tx) (outbox.Entry, error) {
+	entry, err = s.inTx(ctx, func(tx *pg.Tx) (outbox.Entry, error) {
 		wasRunning, cancelled = false, false
 		locked, err := lock(ctx, tx, []uuid.UUID{id})
 		if err != nil {
@@ -38,7 +38,7 @@ func (s *Store) Cancel(ctx context.Context, id uuid.UUID, actor string) (wasRunn
 		if err != nil {
 			return outbox.Entry{}, err
 		}
-		return s.outbox.Append(ctx, tx, events)
+		return s.outbox.Append(ctx, tx.AtCommit(), events)
 	})
 	if err != nil {
 		return false, false, outbox.Entry{}, fmt.Errorf("cancel job %s: %w", id, err)

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"nexus.internal/libs/contract"
+	"nexus.internal/libs/pg"
 	"nexus.internal/services/jobs/internal/job"
 )
 
@@ -29,7 +30,7 @@ const currentColumns = `id, status, job_type, attempt_count, max_attempts, snooz
 
 // lock reads jobs for a change, in the order of their ids so that two
 // transactions never wait for each other.
-func lock(ctx context.Context, tx pgx.Tx, ids []uuid.UUID) (map[uuid.UUID]current, error) {
+func lock(ctx context.Context, tx *pg.Tx, ids []uuid.UUID) (map[uuid.UUID]current, error) {
 	rows, err := tx.Query(ctx, `SELECT `+currentColumns+` FROM jobs.jobs WHERE id = ANY($1) ORDER BY id FOR UPDATE`, ids)
 	if err != nil {
 		return nil, fmt.Errorf("lock jobs: %w", err)
@@ -76,7 +77,7 @@ const changeJobs = `
 
 // apply makes changes to locked jobs. The state of each comes from the
 // transition table; an impossible one is an error.
-func apply(ctx context.Context, tx pgx.Tx, changes []change) ([]changed, error) {
+func apply(ctx context.Context, tx *pg.Tx, changes []change) ([]changed, error) {
 	n := len(changes)
 	ids, from, to := make([]uuid.UUID, n), make([]string, n), make([]string, n)
 	texts, delays, refunds, snoozes := make([]*string, n), make([]float64, n), make([]int32, n), make([]int32, n)
@@ -124,7 +125,7 @@ func apply(ctx context.Context, tx pgx.Tx, changes []change) ([]changed, error) 
 func costsNothing(e job.Event) bool { return e == job.Release || e == job.Snooze }
 
 // addAttempts records the attempts that the changes ended.
-func addAttempts(ctx context.Context, tx pgx.Tx, changes []change, after []changed) error {
+func addAttempts(ctx context.Context, tx *pg.Tx, changes []change, after []changed) error {
 	versions := make(map[uuid.UUID]int, len(after))
 	for _, c := range after {
 		versions[c.ID] = c.Version

@@ -13,6 +13,7 @@ import (
 	"nexus.internal/libs/bus"
 	"nexus.internal/libs/contract"
 	"nexus.internal/libs/outbox"
+	"nexus.internal/libs/pg"
 	"nexus.internal/services/jobs/internal/job"
 )
 
@@ -33,7 +34,7 @@ type Verdict struct {
 // nothing.
 func (s *Store) Finish(ctx context.Context, results []Finished, types map[string]contract.JobType) ([]Verdict, outbox.Entry, error) {
 	var verdicts []Verdict
-	entry, err := s.inTx(ctx, func(tx pgx.Tx) (outbox.Entry, error) {
+	entry, err := s.inTx(ctx, func(tx *pg.Tx) (outbox.Entry, error) {
 		var succeeded, others []Finished
 		for _, r := range results {
 			if r.Outcome == contract.OutcomeSucceeded {
@@ -74,7 +75,7 @@ const succeedJobs = `
 	)
 	SELECT id, job_type, status, version, attempt_count, max_attempts, priority, created_by, request_id, trace_parent, next_run_at, worker FROM done`
 
-func (s *Store) succeed(ctx context.Context, tx pgx.Tx, results []Finished) ([]changed, error) {
+func (s *Store) succeed(ctx context.Context, tx *pg.Tx, results []Finished) ([]changed, error) {
 	if len(results) == 0 {
 		return nil, nil
 	}
@@ -110,7 +111,7 @@ func (s *Store) succeed(ctx context.Context, tx pgx.Tx, results []Finished) ([]c
 	return done, addArtifacts(ctx, tx, results, done)
 }
 
-func addArtifacts(ctx context.Context, tx pgx.Tx, results []Finished, done []changed) error {
+func addArtifacts(ctx context.Context, tx *pg.Tx, results []Finished, done []changed) error {
 	accepted := make(map[uuid.UUID]bool, len(done))
 	for _, c := range done {
 		accepted[c.ID] = true
@@ -136,7 +137,7 @@ func addArtifacts(ctx context.Context, tx pgx.Tx, results []Finished, done []cha
 
 // fail records runs that ended without success: failed ones and those given
 // back.
-func (s *Store) fail(ctx context.Context, tx pgx.Tx, results []Finished, types map[string]contract.JobType) ([]changed, error) {
+func (s *Store) fail(ctx context.Context, tx *pg.Tx, results []Finished, types map[string]contract.JobType) ([]changed, error) {
 	if len(results) == 0 {
 		return nil, nil
 	}
@@ -194,7 +195,7 @@ func changeOf(r Finished, c current, t contract.JobType) change {
 const minSnooze = 100 * time.Millisecond
 
 // judge tells for each report whether it was the one that counted.
-func judge(ctx context.Context, tx pgx.Tx, results []Finished, accepted []changed) ([]Verdict, error) {
+func judge(ctx context.Context, tx *pg.Tx, results []Finished, accepted []changed) ([]Verdict, error) {
 	byID := make(map[uuid.UUID]changed, len(accepted))
 	for _, c := range accepted {
 		byID[c.ID] = c
@@ -224,7 +225,7 @@ func judge(ctx context.Context, tx pgx.Tx, results []Finished, accepted []change
 	return verdicts, nil
 }
 
-func statusesOf(ctx context.Context, tx pgx.Tx, ids []uuid.UUID) (map[uuid.UUID]contract.Status, error) {
+func statusesOf(ctx context.Context, tx *pg.Tx, ids []uuid.UUID) (map[uuid.UUID]contract.Status, error) {
 	rows, err := tx.Query(ctx, `SELECT id, status FROM jobs.jobs WHERE id = ANY($1)`, ids)
 	if err != nil {
 		return nil, fmt.Errorf("look up refused jobs: %w", err)
@@ -244,7 +245,7 @@ func statusesOf(ctx context.Context, tx pgx.Tx, ids []uuid.UUID) (map[uuid.UUID]
 
 // tell writes the events of changed jobs, and run messages for those that are
 // ready again at once, beside more that is to be told.
-func (s *Store) tell(ctx context.Context, tx pgx.Tx, jobs []changed, types map[string]contract.JobType, more ...bus.Message) (outbox.Entry, error) {
+func (s *Store) tell(ctx context.Context, tx *pg.Tx, jobs []changed, types map[string]contract.JobType, more ...bus.Message) (outbox.Entry, error) {
 	messages, err := jobEvents(jobs, s.now().UTC())
 	if err != nil {
 		return outbox.Entry{}, err
@@ -259,5 +260,5 @@ func (s *Store) tell(ctx context.Context, tx pgx.Tx, jobs []changed, types map[s
 	if err != nil {
 		return outbox.Entry{}, err
 	}
-	return s.outbox.Append(ctx, tx, slices.Concat(runs, messages, more))
+	return s.outbox.Append(ctx, tx.AtCommit(), slices.Concat(runs, messages, more))
 }

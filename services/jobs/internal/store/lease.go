@@ -72,7 +72,7 @@ func (s *Store) Claim(ctx context.Context, leases []Lease, lease time.Duration) 
 	}
 	ids, tokens, workers := leaseColumns(leases)
 	var granted []Granted
-	entry, err := s.inTx(ctx, func(tx pgx.Tx) (outbox.Entry, error) {
+	entry, err := s.inTx(ctx, func(tx *pg.Tx) (outbox.Entry, error) {
 		granted = granted[:0]
 		rows, err := tx.Query(ctx, claimJobs, ids, tokens, workers, string(t.To), lease.Seconds(), sources(t))
 		if err != nil {
@@ -97,7 +97,7 @@ func (s *Store) Claim(ctx context.Context, leases []Lease, lease time.Duration) 
 		if err != nil {
 			return outbox.Entry{}, err
 		}
-		return s.outbox.Append(ctx, tx, events)
+		return s.outbox.Append(ctx, tx.AtCommit(), events)
 	})
 	return granted, entry, err
 }
@@ -134,7 +134,7 @@ func scanGrants(rows pgx.Rows) (jobs []changed, grants []Granted, err error) {
 }
 
 // grantedBefore finds the jobs that are leased under the tokens that ask.
-func grantedBefore(ctx context.Context, tx pgx.Tx, ids, tokens []uuid.UUID) ([]Granted, error) {
+func grantedBefore(ctx context.Context, tx *pg.Tx, ids, tokens []uuid.UUID) ([]Granted, error) {
 	rows, err := tx.Query(ctx, `SELECT `+grantedColumns+`
 		FROM jobs.jobs AS j JOIN jobs.job_inputs AS i ON i.job_id = j.id
 		JOIN unnest($1::uuid[], $2::uuid[]) AS c (id, token) ON j.id = c.id AND j.lease_token = c.token`, ids, tokens)
@@ -146,7 +146,7 @@ func grantedBefore(ctx context.Context, tx pgx.Tx, ids, tokens []uuid.UUID) ([]G
 }
 
 // park keeps jobs of paused queues in Postgres: their run messages are used up.
-func park(ctx context.Context, tx pgx.Tx, ids []uuid.UUID) error {
+func park(ctx context.Context, tx *pg.Tx, ids []uuid.UUID) error {
 	_, err := tx.Exec(ctx, `UPDATE jobs.jobs AS j SET dispatched_at = NULL
 		WHERE j.id = ANY($1) AND j.status IN ('queued', 'retry_wait') AND j.dispatched_at IS NOT NULL AND `+inPausedQueue, ids)
 	if err != nil {
@@ -176,7 +176,7 @@ func (s *Store) Renew(ctx context.Context, leases []Lease, lease time.Duration) 
 	}
 	ids, tokens, _ := leaseColumns(leases)
 	var renewed []uuid.UUID
-	err = pg.InPgxTx(ctx, s.db, func(tx pgx.Tx) error {
+	err = pg.InPgxTx(ctx, s.db, func(tx *pg.Tx) error {
 		rows, err := tx.Query(ctx, `
 			UPDATE jobs.jobs AS j SET lease_expires_at = clock_timestamp() + make_interval(secs => $3)
 			FROM unnest($1::uuid[], $2::uuid[]) AS c (id, token)

@@ -21,15 +21,11 @@ func jobEvents(jobs []changed, now time.Time) ([]bus.Message, error) {
 	groups := map[key][]contract.Event{}
 	var order []key
 	for _, c := range jobs {
-		e, err := jobEvent(c, now)
-		if err != nil {
-			return nil, err
-		}
 		k := key{c.Status, c.JobType}
 		if groups[k] == nil {
 			order = append(order, k)
 		}
-		groups[k] = append(groups[k], e)
+		groups[k] = append(groups[k], jobEvent(c, now))
 	}
 	var out []bus.Message
 	for _, k := range order {
@@ -46,22 +42,20 @@ func jobEvents(jobs []changed, now time.Time) ([]bus.Message, error) {
 	return out, nil
 }
 
-func jobEvent(c changed, now time.Time) (contract.Event, error) {
-	data, err := json.Marshal(contract.JobChange{
-		JobID: c.ID.String(), JobType: c.JobType, Status: contract.Status(c.Status), Attempt: c.Attempt, MaxAttempts: c.MaxAttempts,
+func jobEvent(c changed, now time.Time) contract.Event {
+	id := c.ID.String()
+	data := contract.JobChange{
+		JobID: id, JobType: c.JobType, Status: contract.Status(c.Status), Attempt: c.Attempt, MaxAttempts: c.MaxAttempts,
 		Version: c.Version, CreatedBy: c.CreatedBy, Worker: c.Worker, ErrorText: contract.Cut(c.ErrorText, contract.MaxEventText), NextRunAt: c.NextRunAt,
-	})
-	if err != nil {
-		return contract.Event{}, fmt.Errorf("encode the event of job %s: %w", c.ID, err)
-	}
+	}.Encode()
 	actor := c.Actor
 	if actor == "" {
 		actor = c.CreatedBy
 	}
 	return contract.Event{
-		ID: contract.JobEventID(c.ID.String(), c.Version), Type: contract.EventType(contract.AreaJob, c.Status),
+		ID: contract.JobEventID(id, c.Version), Type: contract.EventType(contract.AreaJob, c.Status),
 		Time: now, Source: source, Actor: actor, RequestID: deref(c.RequestID), TraceParent: deref(c.TraceParent), Data: data,
-	}, nil
+	}
 }
 
 // Dispatch is a job that is ready to be run.

@@ -16,7 +16,7 @@ import (
 // part is missing, and nil otherwise. Parts may come twice and in any order, to
 // any replica.
 func (s *Store) StagePart(ctx context.Context, part contract.SubmitPart) (whole []byte, err error) {
-	err = pg.InPgxTx(ctx, s.db, func(tx pgx.Tx) error {
+	err = pg.InPgxTx(ctx, s.db, func(tx *pg.Tx) error {
 		whole = nil
 		// Of two that bring the last parts, the second must see the first.
 		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtextextended($1, 0))`, part.CommandID); err != nil {

@@ -28,7 +28,7 @@ func (s *Store) Prune(ctx context.Context, status contract.Status, age time.Dura
 	if !status.Finished() {
 		return 0, from, false, fmt.Errorf("jobs that are %s are not pruned", status)
 	}
-	err = pg.InPgxTx(ctx, s.db, func(tx pgx.Tx) error {
+	err = pg.InPgxTx(ctx, s.db, func(tx *pg.Tx) error {
 		n, next, more = 0, from, false
 		rows, err := tx.Query(ctx, `SELECT id, created_at, status = $1 AND finished_at < clock_timestamp() - make_interval(secs => $2)
 			FROM jobs.jobs WHERE created_at < clock_timestamp() - make_interval(secs => $2) AND (created_at, id) > ($3, $4)

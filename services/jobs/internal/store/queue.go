@@ -10,6 +10,7 @@ import (
 	"nexus.internal/libs/contract"
 	"nexus.internal/libs/fault"
 	"nexus.internal/libs/outbox"
+	"nexus.internal/libs/pg"
 )
 
 // Queues lists the queues of all job types, with what is in them.
@@ -64,7 +65,7 @@ func (s *Store) Queues(ctx context.Context) ([]contract.Queue, error) {
 // PauseQueue sets whether the jobs of a queue may start. Asking for what is so
 // already changes nothing.
 func (s *Store) PauseQueue(ctx context.Context, req contract.PauseQueueRequest) (outbox.Entry, error) {
-	entry, err := s.inTx(ctx, func(tx pgx.Tx) (outbox.Entry, error) {
+	entry, err := s.inTx(ctx, func(tx *pg.Tx) (outbox.Entry, error) {
 		var known bool
 		if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM jobs.job_types WHERE queue = $1)`, req.Queue).Scan(&known); err != nil {
 			return outbox.Entry{}, err

@@ -15,6 +15,7 @@ import (
 
 	"nexus.internal/libs/contract"
 	"nexus.internal/libs/outbox"
+	"nexus.internal/libs/pg"
 )
 
 // NewJob is a job to be recorded.
@@ -94,7 +95,7 @@ var errRefused = errors.New("one of the jobs was refused")
 // them from being recorded.
 func (s *Store) Record(ctx context.Context, jobs []NewJob, atomic bool) ([]contract.SubmitVerdict, outbox.Entry, error) {
 	var verdicts []contract.SubmitVerdict
-	entry, err := s.inTx(ctx, func(tx pgx.Tx) (outbox.Entry, error) {
+	entry, err := s.inTx(ctx, func(tx *pg.Tx) (outbox.Entry, error) {
 		inserted, err := insert(ctx, tx, jobs)
 		if err != nil {
 			return outbox.Entry{}, err
@@ -142,7 +143,7 @@ func anyRefused(verdicts []contract.SubmitVerdict) bool {
 
 // insert writes jobs and returns those that are new, with the time each waits
 // for, if it does. Of jobs with one id the first counts.
-func insert(ctx context.Context, tx pgx.Tx, all []NewJob) (map[uuid.UUID]*time.Time, error) {
+func insert(ctx context.Context, tx *pg.Tx, all []NewJob) (map[uuid.UUID]*time.Time, error) {
 	jobs := make([]NewJob, 0, len(all))
 	seen := make(map[uuid.UUID]bool, len(all))
 	for _, j := range all {
@@ -191,7 +192,7 @@ func insert(ctx context.Context, tx pgx.Tx, all []NewJob) (map[uuid.UUID]*time.T
 }
 
 // judgeRepeated answers the submissions whose id was recorded before.
-func judgeRepeated(ctx context.Context, tx pgx.Tx, jobs []NewJob, repeated []int, verdicts []contract.SubmitVerdict) error {
+func judgeRepeated(ctx context.Context, tx *pg.Tx, jobs []NewJob, repeated []int, verdicts []contract.SubmitVerdict) error {
 	if len(repeated) == 0 {
 		return nil
 	}
@@ -236,7 +237,7 @@ type freshJob struct {
 }
 
 // announce writes the run messages and events of new jobs.
-func (s *Store) announce(ctx context.Context, tx pgx.Tx, fresh []freshJob) (outbox.Entry, error) {
+func (s *Store) announce(ctx context.Context, tx *pg.Tx, fresh []freshJob) (outbox.Entry, error) {
 	var ready []Dispatch
 	jobs := make([]changed, len(fresh))
 	for i, n := range fresh {
@@ -256,5 +257,5 @@ func (s *Store) announce(ctx context.Context, tx pgx.Tx, fresh []freshJob) (outb
 	if err != nil {
 		return outbox.Entry{}, err
 	}
-	return s.outbox.Append(ctx, tx, append(messages, events...))
+	return s.outbox.Append(ctx, tx.AtCommit(), append(messages, events...))
 }

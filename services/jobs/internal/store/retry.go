@@ -11,12 +11,13 @@ import (
 	"nexus.internal/libs/contract"
 	"nexus.internal/libs/fault"
 	"nexus.internal/libs/outbox"
+	"nexus.internal/libs/pg"
 	"nexus.internal/services/jobs/internal/job"
 )
 
 // Requeue gives a failed or cancelled job all its attempts again.
 func (s *Store) Requeue(ctx context.Context, id uuid.UUID, actor string, types map[string]contract.JobType) (outbox.Entry, error) {
-	entry, err := s.inTx(ctx, func(tx pgx.Tx) (outbox.Entry, error) {
+	entry, err := s.inTx(ctx, func(tx *pg.Tx) (outbox.Entry, error) {
 		locked, err := lock(ctx, tx, []uuid.UUID{id})
 		if err != nil {
 			return outbox.Entry{}, err
@@ -59,7 +60,7 @@ func (s *Store) RequeueMany(ctx context.Context, req contract.RetryJobsRequest, 
 		f.add("created_at < $?", *req.CreatedBefore)
 	}
 	var reply contract.RetryJobsReply
-	entry, err := s.inTx(ctx, func(tx pgx.Tx) (outbox.Entry, error) {
+	entry, err := s.inTx(ctx, func(tx *pg.Tx) (outbox.Entry, error) {
 		reply = contract.RetryJobsReply{JobIDs: []string{}}
 		rows, err := tx.Query(ctx, fmt.Sprintf(`SELECT `+currentColumns+` FROM jobs.jobs%s ORDER BY created_at, id LIMIT %d FOR UPDATE SKIP LOCKED`, f.where(), req.Limit), f.args...)
 		if err != nil {

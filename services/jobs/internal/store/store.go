@@ -75,9 +75,9 @@ func sources(t job.Transition) []string {
 
 // inTx runs fn in a transaction that writes at most one outbox row. The caller
 // publishes the returned entry with Publish once it has answered whoever waits.
-func (s *Store) inTx(ctx context.Context, fn func(tx pgx.Tx) (outbox.Entry, error)) (outbox.Entry, error) {
+func (s *Store) inTx(ctx context.Context, fn func(tx *pg.Tx) (outbox.Entry, error)) (outbox.Entry, error) {
 	var entry outbox.Entry
-	err := pg.InPgxTx(ctx, s.db, func(tx pgx.Tx) error {
+	err := pg.InPgxTx(ctx, s.db, func(tx *pg.Tx) error {
 		var err error
 		entry, err = fn(tx)
 		return err

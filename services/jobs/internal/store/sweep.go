@@ -12,6 +12,7 @@ import (
 	"nexus.internal/libs/bus"
 	"nexus.internal/libs/contract"
 	"nexus.internal/libs/outbox"
+	"nexus.internal/libs/pg"
 	"nexus.internal/services/jobs/internal/job"
 )
 
@@ -29,7 +30,7 @@ const leaseExpired = "the worker went silent and its lease ran out"
 // is left, failed otherwise. Each is audited under sweeper's name. It returns
 // how many it recovered, and whether there may be more.
 func (s *Store) RecoverExpired(ctx context.Context, sweeper string, types map[string]contract.JobType) (n int, more bool, entry outbox.Entry, err error) {
-	entry, err = s.inTx(ctx, func(tx pgx.Tx) (outbox.Entry, error) {
+	entry, err = s.inTx(ctx, func(tx *pg.Tx) (outbox.Entry, error) {
 		n = 0
 		ids, groups, err := takeClaims(ctx, tx)
 		if err != nil || groups == 0 {
@@ -68,7 +69,7 @@ func (s *Store) RecoverExpired(ctx context.Context, sweeper string, types map[st
 
 // takeClaims takes the groups of claims that are due to be looked at, and
 // returns their jobs.
-func takeClaims(ctx context.Context, tx pgx.Tx) (ids []uuid.UUID, groups int, err error) {
+func takeClaims(ctx context.Context, tx *pg.Tx) (ids []uuid.UUID, groups int, err error) {
 	rows, err := tx.Query(ctx, `DELETE FROM jobs.claims WHERE id = ANY(ARRAY(
 			SELECT id FROM jobs.claims WHERE look_at < clock_timestamp() ORDER BY look_at LIMIT $1 FOR UPDATE SKIP LOCKED))
 		RETURNING job_ids`, sweepGroups)
@@ -89,7 +90,7 @@ func collectGroups(rows pgx.Rows, err error) (ids []uuid.UUID, groups int, _ err
 	return ids, len(found), nil
 }
 
-func lockExpired(ctx context.Context, tx pgx.Tx, ids []uuid.UUID) ([]current, error) {
+func lockExpired(ctx context.Context, tx *pg.Tx, ids []uuid.UUID) ([]current, error) {
 	rows, err := tx.Query(ctx, `SELECT `+currentColumns+` FROM jobs.jobs
 		WHERE id = ANY($1) AND status = 'running' AND lease_expires_at < clock_timestamp() ORDER BY id FOR UPDATE SKIP LOCKED`, ids)
 	if err != nil {
@@ -105,7 +106,7 @@ func lockExpired(ctx context.Context, tx pgx.Tx, ids []uuid.UUID) ([]current, er
 // watchAgain keeps an eye on the jobs whose leases were renewed, and on those
 // somebody else holds. One that ran out since a moment ago is looked at next
 // time, and not at once: whoever holds it needs a moment.
-func watchAgain(ctx context.Context, tx pgx.Tx, ids []uuid.UUID) error {
+func watchAgain(ctx context.Context, tx *pg.Tx, ids []uuid.UUID) error {
 	_, err := tx.Exec(ctx, `INSERT INTO jobs.claims (look_at, job_ids)
 		SELECT greatest(min(lease_expires_at), clock_timestamp() + interval '200 milliseconds'), array_agg(id) FROM jobs.jobs WHERE id = ANY($1) AND status = 'running' HAVING count(*) > 0`, ids)
 	if err != nil {
@@ -140,7 +141,7 @@ func staleLeaseEvents(jobs []changed, sweeper string, now time.Time) ([]bus.Mess
 // returns how many it sent; less than a full batch means none is left.
 func (s *Store) DispatchDue(ctx context.Context, types map[string]contract.JobType) (int, outbox.Entry, error) {
 	var n int
-	entry, err := s.inTx(ctx, func(tx pgx.Tx) (outbox.Entry, error) {
+	entry, err := s.inTx(ctx, func(tx *pg.Tx) (outbox.Entry, error) {
 		rows, err := tx.Query(ctx, `WITH due AS (SELECT id FROM jobs.jobs AS j
 				WHERE due_at <= clock_timestamp() AND NOT (`+inPausedQueue+`) ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED)
 			UPDATE jobs.jobs AS j SET dispatched_at = clock_timestamp() FROM due WHERE j.id = due.id
@@ -159,7 +160,7 @@ func (s *Store) DispatchDue(ctx context.Context, types map[string]contract.JobTy
 // was written before the given time and is known to be gone. It returns how
 // many it sent, and whether there may be more.
 func (s *Store) DispatchLost(ctx context.Context, types map[string]contract.JobType, queue, lane string, before time.Time) (n int, more bool, entry outbox.Entry, err error) {
-	entry, err = s.inTx(ctx, func(tx pgx.Tx) (outbox.Entry, error) {
+	entry, err = s.inTx(ctx, func(tx *pg.Tx) (outbox.Entry, error) {
 		n = 0
 		rows, err := tx.Query(ctx, `DELETE FROM jobs.dispatches WHERE id = ANY(ARRAY(
 				SELECT id FROM jobs.dispatches WHERE queue = $1 AND priority = $2 AND dispatched_at < $3
@@ -203,7 +204,7 @@ func collectDue(rows pgx.Rows, err error) ([]due, error) {
 	return found, nil
 }
 
-func (s *Store) sendAgain(ctx context.Context, tx pgx.Tx, found []due, types map[string]contract.JobType) (outbox.Entry, error) {
+func (s *Store) sendAgain(ctx context.Context, tx *pg.Tx, found []due, types map[string]contract.JobType) (outbox.Entry, error) {
 	ready := make([]Dispatch, 0, len(found))
 	for _, d := range found {
 		if t, ok := types[d.JobType]; ok {
@@ -214,12 +215,12 @@ func (s *Store) sendAgain(ctx context.Context, tx pgx.Tx, found []due, types map
 	if err != nil {
 		return outbox.Entry{}, err
 	}
-	return s.outbox.Append(ctx, tx, messages)
+	return s.outbox.Append(ctx, tx.AtCommit(), messages)
 }
 
 // send makes the run messages of jobs that were just marked as dispatched, one
 // for each, and notes them as sent.
-func send(ctx context.Context, tx pgx.Tx, ready []Dispatch) ([]bus.Message, error) {
+func send(ctx context.Context, tx *pg.Tx, ready []Dispatch) ([]bus.Message, error) {
 	if len(ready) == 0 {
 		return nil, nil
 	}

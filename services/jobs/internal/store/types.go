@@ -7,13 +7,13 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/uptrace/bun"
 
 	"nexus.internal/libs/bus"
 	"nexus.internal/libs/contract"
 	"nexus.internal/libs/fault"
 	"nexus.internal/libs/outbox"
+	"nexus.internal/libs/pg"
 )
 
 type jobTypeRow struct {
@@ -65,7 +65,7 @@ const (
 // SetJobType makes or changes a job type.
 func (s *Store) SetJobType(ctx context.Context, req contract.SetJobTypeRequest) (outbox.Entry, error) {
 	t := req.JobType
-	return s.inTx(ctx, func(tx pgx.Tx) (outbox.Entry, error) {
+	return s.inTx(ctx, func(tx *pg.Tx) (outbox.Entry, error) {
 		statement, what := changeType, contract.WhatChanged
 		if req.Create {
 			statement, what = createType, contract.WhatCreated
@@ -87,7 +87,7 @@ func (s *Store) SetJobType(ctx context.Context, req contract.SetJobTypeRequest) 
 
 // adminEvent writes the event of a change that somebody made to the settings of
 // the service.
-func (s *Store) adminEvent(ctx context.Context, tx pgx.Tx, area, what, word, actor, requestID string, change any) (outbox.Entry, error) {
+func (s *Store) adminEvent(ctx context.Context, tx *pg.Tx, area, what, word, actor, requestID string, change any) (outbox.Entry, error) {
 	data, err := json.Marshal(change)
 	if err != nil {
 		return outbox.Entry{}, fmt.Errorf("encode the change of %s %s: %w", area, word, err)
@@ -98,7 +98,7 @@ func (s *Store) adminEvent(ctx context.Context, tx pgx.Tx, area, what, word, act
 	if err != nil {
 		return outbox.Entry{}, err
 	}
-	return s.outbox.Append(ctx, tx, []bus.Message{m})
+	return s.outbox.Append(ctx, tx.AtCommit(), []bus.Message{m})
 }
 
 // SetJobTypeEnabled switches a job type on or off.
