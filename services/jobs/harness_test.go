@@ -34,6 +34,8 @@ type harness struct {
 	inbox  chan contract.SubmitVerdict
 	reply  string
 	events chan contract.Event
+	// sweeper is the name under which the newest service recovers jobs.
+	sweeper string
 }
 
 func config() jobs.Config {
@@ -80,10 +82,11 @@ func servers(t testing.TB) *harness {
 func (h *harness) service(cfg jobs.Config) (stop func()) {
 	h.t.Helper()
 	nc := testkit.Connect(h.t, h.server)
+	h.sweeper = "sweeper-" + uuid.NewString()[:8]
 	s, err := jobs.New(cfg, jobs.Deps{
 		NC: nc, JS: testkit.JetStream(h.t, nc), DB: testkit.OpenPostgres(h.t, h.url, migrations.Role("jobs")),
 		Log: zerolog.Nop(), Tracer: noop.NewTracerProvider(), Now: time.Now,
-		Worker: worker.Settings{Name: "sweeper-" + uuid.NewString()[:8], LeaseSeconds: int(testkit.Lease.Seconds()), GraceSeconds: 5},
+		Worker: worker.Settings{Name: h.sweeper, LeaseSeconds: int(testkit.Lease.Seconds()), GraceSeconds: 5},
 	})
 	require.NoError(h.t, err)
 	return testkit.Start(h.t, s.Components()...)
