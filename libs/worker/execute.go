@@ -46,6 +46,8 @@ func (w *Worker) execute(ctx context.Context, i *item) {
 	}
 	cause := context.Cause(ctx)
 	i.result = w.resultOf(g, i.token, value, err, cause)
+	// What is given back was not processed: a limit does not count it.
+	i.ran = i.result.Outcome != contract.OutcomeReleased
 	i.result.StartedAt = started.UTC()
 	i.result.RuntimeMS = time.Since(started).Milliseconds()
 	i.result.TraceParent = telemetry.TraceParent(ctx)

@@ -36,6 +36,8 @@ func TestALimitIsForAllWorkersThatShareIt(t *testing.T) {
 	stopOther()
 	require.Equal(t, 3, l.Processed())
 	require.True(t, l.Idle())
+	// The broker may still be about to read the last acknowledgement.
+	testkit.Eventually(t, func() bool { return h.messages() <= 5 }, "what was run was not acknowledged")
 	require.Equal(t, 5, h.messages(), "the others are left for later")
 	require.Len(t, h.jobs.results, 3)
 }
@@ -81,4 +83,30 @@ func TestRefusedJobsDoNotCountTowardsALimit(t *testing.T) {
 	stop()
 	require.Equal(t, "job-1", testkit.Receive(t, ran))
 	require.Empty(t, ran)
+}
+
+func TestJobsGivenBackDoNotCountTowardsALimit(t *testing.T) {
+	t.Parallel()
+	h := start(t)
+	l := worker.NewLimit(5)
+	cfg := config()
+	cfg.Grace = 0
+	began := make(chan string, 5)
+	stop := h.workTo(cfg, l, func(ctx context.Context, job worker.Job) (worker.Result, error) {
+		began <- job.ID
+		if job.ID == "quick" {
+			return worker.Result{}, nil
+		}
+		<-ctx.Done()
+		return worker.Result{}, ctx.Err()
+	})
+	h.send("quick")
+	require.Equal(t, "quick", h.result().JobID)
+	h.send("slow")
+	for testkit.Receive(t, began) != "slow" {
+	}
+	stop()
+	require.Equal(t, contract.OutcomeReleased, h.result().Outcome)
+	require.Equal(t, 1, l.Processed())
+	require.True(t, l.Idle())
 }
