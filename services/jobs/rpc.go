@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -72,11 +73,24 @@ func (s *Service) list(ctx context.Context, req contract.ListJobsRequest) (contr
 	if req.Cursor != "" && req.Offset > 0 {
 		return contract.ListJobsReply{}, fault.Unprocessablef("cursor and offset exclude each other")
 	}
+	if err := checkWords(req.Status, req.JobType, req.CreatedBy, req.Priority, req.Tag); err != nil {
+		return contract.ListJobsReply{}, err
+	}
 	jobs, next, err := s.store.List(ctx, req)
 	if err != nil {
 		return contract.ListJobsReply{}, err
 	}
 	return contract.ListJobsReply{Jobs: jobs, Limit: req.Limit, Offset: req.Offset, NextCursor: next}, nil
+}
+
+// checkWords refuses words to filter by that Postgres cannot read.
+func checkWords(words ...string) error {
+	for _, w := range words {
+		if strings.ContainsRune(w, 0) {
+			return fault.Unprocessablef("a filter cannot hold NUL characters")
+		}
+	}
+	return nil
 }
 
 func (s *Service) counts(ctx context.Context, _ struct{}) (contract.JobCounts, error) {
@@ -127,6 +141,9 @@ func (s *Service) retryMany(ctx context.Context, req contract.RetryJobsRequest) 
 	}
 	if req.Limit < 1 || req.Limit > 1000 || req.PerSecond < 1 || req.PerSecond > 1000 {
 		return contract.RetryJobsReply{}, fault.Unprocessablef("limit and per_second must be 1 to 1000")
+	}
+	if err := checkWords(req.JobType, req.CreatedBy, req.Tag); err != nil {
+		return contract.RetryJobsReply{}, err
 	}
 	reply, entry, err := s.store.RequeueMany(ctx, req, s.catalog.All())
 	if err != nil {
@@ -180,6 +197,9 @@ func (s *Service) queues(ctx context.Context, _ struct{}) (contract.QueuesReply,
 }
 
 func (s *Service) pause(ctx context.Context, req contract.PauseQueueRequest) (contract.Queue, error) {
+	if !contract.ValidToken(req.Queue) {
+		return contract.Queue{}, fault.NotFoundf("Queue not found")
+	}
 	entry, err := s.store.PauseQueue(ctx, req)
 	if err != nil {
 		return contract.Queue{}, err
