@@ -64,6 +64,8 @@ type process struct {
 	cmd  *exec.Cmd
 	mu   sync.Mutex
 	logs bytes.Buffer
+	// out is what it printed.
+	out  bytes.Buffer
 	done chan struct{}
 	// http and nats are the addresses it told.
 	http, nats string
@@ -79,6 +81,18 @@ func (p *process) log() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.logs.String()
+}
+
+func (p *process) print(line string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.out.WriteString(line + "\n")
+}
+
+func (p *process) printed() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.out.String()
 }
 
 func command(t testing.TB, dir string, env []string, args ...string) *exec.Cmd {
@@ -104,6 +118,7 @@ func launch(t testing.TB, dir string, env []string, args ...string) *process {
 	go func() {
 		scan := bufio.NewScanner(stdout)
 		for scan.Scan() {
+			p.print(scan.Text())
 			lines <- scan.Text()
 		}
 		close(lines)

@@ -63,6 +63,8 @@ func TestSession(t *testing.T) {
 			t.Run("Access", func(t *testing.T) { access(t, p) })
 			t.Run("Analysis", func(t *testing.T) { analysis(t, p) })
 			t.Run("BothDoors", func(t *testing.T) { bothDoors(t, p) })
+			t.Run("Terms", func(t *testing.T) { terms(t, p) })
+			t.Run("DeadLetters", func(t *testing.T) { deadLetters(t, p) })
 			t.Run("NATSDoorRights", func(t *testing.T) { natsDoorRights(t, p) })
 			t.Run("HostileMessages", func(t *testing.T) { hostileMessages(t, p) })
 			t.Run("AuditTrail", func(t *testing.T) { auditTrail(t, p) })
