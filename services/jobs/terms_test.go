@@ -2,6 +2,7 @@ package jobs_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -111,7 +112,12 @@ func TestLargePayloadReachesItsHandler(t *testing.T) {
 	t.Parallel()
 	h := start(t)
 	sub := submission(contract.JobAnalyze)
-	sub.Payload = json.RawMessage(`{"text":"` + strings.Repeat("ü", 700<<10) + `"}`)
+	// What is not the same everywhere shows a part that is missing or out of place.
+	var text strings.Builder
+	for i := 0; text.Len() < 1400<<10; i++ {
+		fmt.Fprintf(&text, "%d ü ", i)
+	}
+	sub.Payload = json.RawMessage(`{"text":"` + text.String() + `"}`)
 	got := make(chan bool, 1)
 	h.work("w", func(_ context.Context, job worker.Job) (worker.Result, error) {
 		got <- string(job.Payload) == string(sub.Payload)
@@ -122,7 +128,16 @@ func TestLargePayloadReachesItsHandler(t *testing.T) {
 	require.True(t, testkit.Receive(t, got), "the payload is whole")
 	job := h.reaches(sub.JobID, contract.StatusSucceeded)
 	require.Equal(t, len(sub.Payload), job.PayloadBytes)
-	_, err := bus.Call[contract.PayloadReply](t.Context(), h.nc, contract.RPCJobsPayload, contract.PayloadRequest{JobID: uuid.NewString()})
+	require.Equal(t, "null", string(job.Payload), "it does not fit the answer")
+	parts := 0
+	read, err := contract.FetchPayload(job.PayloadBytes, func(offset int) (contract.PayloadReply, error) {
+		parts++
+		return bus.Call[contract.PayloadReply](t.Context(), h.nc, contract.RPCJobsPayload, contract.PayloadRequest{JobID: sub.JobID, Offset: offset})
+	})
+	require.NoError(t, err)
+	require.Equal(t, sha256.Sum256(sub.Payload), sha256.Sum256(read), "what is read is not what was sent")
+	require.Equal(t, 3, parts)
+	_, err = bus.Call[contract.PayloadReply](t.Context(), h.nc, contract.RPCJobsPayload, contract.PayloadRequest{JobID: uuid.NewString()})
 	require.Equal(t, fault.NotFound, fault.KindOf(err))
 }
 
