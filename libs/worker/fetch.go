@@ -120,22 +120,22 @@ func (w *Worker) watch(ctx context.Context, l *lane) {
 // while it waits: a worker with few slots could not keep one for each lane. What
 // there is no room for goes straight back to the broker for another worker, and
 // this one asks again when it has room.
+//
+// Each message is asked for by itself: the client's iterator, asked for one at a
+// time, can forget to ask when the answer is quicker than its own bookkeeping.
 func (w *Worker) awaitMore(ctx context.Context, l *lane) error {
 	cons, err := l.open(ctx, w.deps.JS)
 	if err != nil {
 		return err
 	}
-	it, err := cons.Messages(jetstream.PullMaxMessages(1), jetstream.PullExpiry(fetchWait), jetstream.PullHeartbeat(fetchHeartbeat))
-	if err != nil {
-		return fmt.Errorf("fetch: %w", err)
-	}
-	defer it.Stop()
 	for {
-		msg, err := it.Next(jetstream.NextContext(ctx))
-		if err != nil {
-			return fmt.Errorf("fetch: %w", err)
-		}
-		if !w.limit.open() || !w.slots.take() {
+		msg, err := next(ctx, cons)
+		switch {
+		case err != nil:
+			return err
+		case msg == nil:
+			continue
+		case !w.limit.open() || !w.slots.take():
 			if err := msg.Nak(); err != nil {
 				return fmt.Errorf("give a run message back: %w", err)
 			}
@@ -146,6 +146,23 @@ func (w *Worker) awaitMore(ctx context.Context, l *lane) error {
 			return nil
 		}
 	}
+}
+
+// next waits for one message; there is none when it waited long enough.
+func next(ctx context.Context, cons jetstream.Consumer) (jetstream.Msg, error) {
+	fetchCtx, cancel := context.WithTimeout(ctx, fetchWait)
+	defer cancel()
+	got, err := cons.Fetch(1, jetstream.FetchContext(fetchCtx), jetstream.FetchHeartbeat(fetchHeartbeat))
+	if err != nil {
+		return nil, fmt.Errorf("fetch: %w", err)
+	}
+	if msg, ok := <-got.Messages(); ok {
+		return msg, nil
+	}
+	if err := got.Error(); err != nil && fetchCtx.Err() == nil && !errors.Is(err, nats.ErrTimeout) {
+		return nil, fmt.Errorf("fetch: %w", err)
+	}
+	return nil, ctx.Err()
 }
 
 func wait(ctx context.Context, d time.Duration) {
