@@ -82,7 +82,7 @@ func (r *RPC) ping(ctx context.Context, _ struct{}) (struct{}, error) {
 func Handle[Req, Resp any](r *RPC, subject string, fn func(context.Context, Req) (Resp, error)) {
 	r.endpoints = append(r.endpoints, endpoint{subject: subject, handle: func(ctx context.Context, data []byte) ([]byte, error) {
 		var req Req
-		if err := json.Unmarshal(data, &req); err != nil {
+		if err := contract.Decode(data, &req); err != nil {
 			return nil, fault.Invalidf("bad_request", "The request is not valid JSON for this call: %v.", err)
 		}
 		resp, err := fn(ctx, req)
@@ -244,7 +244,7 @@ func Call[Resp any](ctx context.Context, nc *nats.Conn, subject string, req any)
 		}
 		return resp, &f
 	}
-	if err := json.Unmarshal(answer.Data, &resp); err != nil {
+	if err := contract.Decode(answer.Data, &resp); err != nil {
 		return resp, fmt.Errorf("decode the answer of %s: %w", subject, err)
 	}
 	return resp, nil

@@ -6,6 +6,10 @@ import (
 	"strconv"
 	"time"
 	"unicode/utf8"
+
+	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	jsonv1 "github.com/go-json-experiment/json/v1"
 )
 
 // Encode writes v as JSON the way messages carry it: compact, and without the
@@ -19,6 +23,13 @@ func Encode(v any) ([]byte, error) {
 		return nil, err
 	}
 	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), nil
+}
+
+// Decode reads JSON into v the way json.Unmarshal does, at less than half of the
+// cost: unknown fields are passed over, of repeated ones the last counts, and what
+// is not UTF-8 is for others to refuse. Names of fields must be written exactly.
+func Decode(data []byte, v any) error {
+	return jsonv2.Unmarshal(data, v, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true), jsonv1.FormatDurationAsNano(true))
 }
 
 // appendText appends s as a JSON string the way Encode writes it. Nearly every

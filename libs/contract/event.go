@@ -206,7 +206,7 @@ func (e Event) append(dst []byte) []byte {
 // whatever reaches the subject without being one is not ours.
 func DecodeEvents(data []byte) ([]Event, error) {
 	var events []Event
-	if err := json.Unmarshal(data, &events); err != nil {
+	if err := Decode(data, &events); err != nil {
 		return nil, fmt.Errorf("decode events: %w", err)
 	}
 	if len(events) == 0 || len(events) > MaxEventsPerMessage {

@@ -15,11 +15,13 @@ import (
 	"time"
 
 	"github.com/exaring/otelpgx"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect/pgdialect"
+	pgxuuid "github.com/vgarvardt/pgx-google-uuid/v5"
 	"go.opentelemetry.io/otel/trace"
 )
 
@@ -88,6 +90,14 @@ func Open(ctx context.Context, opts Options) (*DB, error) {
 		cfg.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return false }
 	}
 	cfg.ConnConfig.RuntimeParams["idle_in_transaction_session_timeout"] = strconv.FormatInt(idleInTx.Milliseconds(), 10)
+	// Statements here are short. Compiling one that the planner thinks dear costs more
+	// than it could ever save.
+	cfg.ConnConfig.RuntimeParams["jit"] = "off"
+	// Without it every id is made into text, and that into an id again.
+	cfg.AfterConnect = func(_ context.Context, conn *pgx.Conn) error {
+		pgxuuid.Register(conn.TypeMap())
+		return nil
+	}
 	if opts.Role != "" {
 		cfg.ConnConfig.RuntimeParams["role"] = opts.Role
 	}

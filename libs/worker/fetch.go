@@ -2,7 +2,6 @@ package worker
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -176,7 +175,7 @@ func wait(ctx context.Context, d time.Duration) {
 
 func (w *Worker) receive(ctx context.Context, msg jetstream.Msg, unit int) {
 	var run contract.RunMessage
-	if err := json.Unmarshal(msg.Data(), &run); err != nil || len(run.JobIDs) == 0 {
+	if err := contract.Decode(msg.Data(), &run); err != nil || len(run.JobIDs) == 0 {
 		w.log.Error().Err(err).Str(telemetry.FieldSubject, msg.Subject()).Msg("a run message is unreadable; its jobs will be sent again by the sweeper")
 		if err := msg.TermWithReason("unreadable run message"); err != nil {
 			w.log.Warn().Err(err).Msg("could not drop an unreadable run message")

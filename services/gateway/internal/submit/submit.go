@@ -4,7 +4,6 @@ package submit
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"strconv"
 	"sync"
@@ -200,7 +199,7 @@ func (s *Submitter) send(ctx context.Context, cmd contract.SubmitCommand) error 
 // receive hands verdicts to those who wait for them.
 func (s *Submitter) receive(msg *nats.Msg) {
 	var reply contract.SubmitReply
-	if err := json.Unmarshal(msg.Data, &reply); err != nil {
+	if err := contract.Decode(msg.Data, &reply); err != nil {
 		s.log.Error().Err(err).Msg("the recorder's answer is unreadable")
 		return
 	}

@@ -154,7 +154,7 @@ func checkPart(p contract.SubmitPart) error {
 
 func (r *Recorder) take(ctx context.Context, c *command, body []byte) {
 	var cmd contract.SubmitCommand
-	if err := json.Unmarshal(body, &cmd); err != nil {
+	if err := contract.Decode(body, &cmd); err != nil {
 		r.bury(ctx, c.msg, fmt.Errorf("decode the command: %w", err))
 		return
 	}

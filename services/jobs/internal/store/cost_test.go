@@ -81,5 +81,7 @@ func TestWayToSuccessWritesLittle(t *testing.T) {
 		return db.Pool.QueryRow(ctx, `SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relid = 'jobs.jobs'::regclass`).Scan(&updates, &hot) == nil &&
 			updates == 2*batches*size
 	}, "the statistics did not arrive")
-	require.Greater(t, hot, updates*80/100, "the changes are not heap-only")
+	// An index entry that moves would leave next to none. A few move to another
+	// page because a snapshot of somebody else keeps old versions from going.
+	require.Greater(t, hot, updates*60/100, "the changes are not heap-only")
 }
