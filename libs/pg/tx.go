@@ -17,12 +17,18 @@ const conflictTries = 4
 // conflictPause is the first pause between those tries.
 const conflictPause = 5 * time.Millisecond
 
+// byKeys keeps the planner from reading a table whole and from planning the same
+// statement again and again. While a table is young or was just emptied it thinks
+// the former cheap, and a connection keeps the plan when the table has grown.
+const byKeys = `SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
+	set_config('enable_mergejoin', 'off', true), set_config('plan_cache_mode', 'force_generic_plan', true)`
+
 // rollbackWithin bounds the taking back of a transaction whose context ended.
 const rollbackWithin = 2 * time.Second
 
-// InPgxTx is InTx for the bulk statements of the hot paths. fn is run again
-// when its transaction lost a deadlock or a serialization conflict, so it must
-// not keep anything of a run that failed.
+// InPgxTx is InTx for the statements of the hot paths, which find rows by keys and
+// through indexes. fn is run again when its transaction lost a deadlock or a
+// serialization conflict, so it must not keep anything of a run that failed.
 func InPgxTx(ctx context.Context, db *DB, fn func(tx *Tx) error) error {
 	var err error
 	for try := range conflictTries {
@@ -131,10 +137,13 @@ func (t *Tx) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
 // where INSERT would, and cannot pass over rows that are there already.
 func (t *Tx) CopyFrom(ctx context.Context, table pgx.Identifier, columns []string, rows pgx.CopyFromSource) (int64, error) {
 	if !t.begun {
-		if _, err := t.conn.Exec(ctx, "begin"); err != nil {
-			return 0, fmt.Errorf("begin a transaction: %w", err)
+		results, err := t.begin(ctx, &pgx.Batch{})
+		if err == nil {
+			err = results.Close()
 		}
-		t.begun = true
+		if err != nil {
+			return 0, err
+		}
 	}
 	return t.conn.CopyFrom(ctx, table, columns, rows)
 }
@@ -143,12 +152,15 @@ func (t *Tx) CopyFrom(ctx context.Context, table pgx.Identifier, columns []strin
 func (t *Tx) begin(ctx context.Context, b *pgx.Batch) (pgx.BatchResults, error) {
 	all := &pgx.Batch{}
 	all.Queue("begin")
+	all.Queue(byKeys)
 	all.QueuedQueries = append(all.QueuedQueries, b.QueuedQueries...)
 	results := t.conn.SendBatch(ctx, all)
 	// Whatever comes of it, the transaction may be open from here on.
 	t.begun = true
-	if _, err := results.Exec(); err != nil {
-		return nil, fmt.Errorf("begin a transaction: %w", firstOf(err, results.Close()))
+	for range 2 {
+		if _, err := results.Exec(); err != nil {
+			return nil, fmt.Errorf("begin a transaction: %w", firstOf(err, results.Close()))
+		}
 	}
 	return results, nil
 }
