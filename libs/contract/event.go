@@ -113,6 +113,9 @@ type JobChange struct {
 	Worker    string     `json:"worker,omitempty"`
 	ErrorText string     `json:"error_text,omitempty"`
 	NextRunAt *time.Time `json:"next_run_at,omitempty"`
+	// Webhook says that the job has a hook of its own; see JobWebhooksRequest.
+	// Where it leads is not told: everybody may follow the events of jobs.
+	Webhook bool `json:"webhook,omitempty"`
 }
 
 // StaleLease is the data of a stale_lease_recovery event.

@@ -50,6 +50,7 @@ func jobEvent(c changed, now time.Time) (contract.Event, error) {
 	data, err := json.Marshal(contract.JobChange{
 		JobID: c.ID.String(), JobType: c.JobType, Status: contract.Status(c.Status), Attempt: c.Attempt, MaxAttempts: c.MaxAttempts,
 		Version: c.Version, CreatedBy: c.CreatedBy, Worker: c.Worker, ErrorText: contract.Cut(c.ErrorText, contract.MaxEventText), NextRunAt: c.NextRunAt,
+		Webhook: c.Hooked != nil && *c.Hooked,
 	})
 	if err != nil {
 		return contract.Event{}, fmt.Errorf("encode the event of job %s: %w", c.ID, err)
@@ -127,6 +128,14 @@ func deref(s *string) string {
 		return ""
 	}
 	return *s
+}
+
+// present is true or nil.
+func present(ok bool) *bool {
+	if !ok {
+		return nil
+	}
+	return &ok
 }
 
 func nullable(s string) *string {
