@@ -85,7 +85,7 @@ func TestWebhooksSurviveAKill(t *testing.T) {
 	database, dir := testkit.EmptyDatabase(t), dataDir(t)
 	env := append(freePorts(), "NEXUS_DATA_DIR="+dir, "NEXUS_DATABASE_URL="+database, "NEXUS_BENCH_JOBS_ENABLED=true", privateWebhooks)
 	first := launch(t, t.TempDir(), env, "up")
-	var healthy = make(chan struct{})
+	healthy := make(chan struct{})
 	posts := make(chan string, 1000)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		select {

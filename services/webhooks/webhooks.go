@@ -39,6 +39,9 @@ type Config struct {
 	FailedHours    int           `env:"WEBHOOKS_FAILED_HOURS" envDefault:"720" doc:"How long deliveries that failed are kept, in hours."`
 }
 
+// maxTimeout leaves the posts under way time to end when the process stops.
+const maxTimeout = 20 * time.Second
+
 // consentEvery is how often the owners of webhooks that hear of the jobs of
 // everybody are asked for, unless Deps say otherwise.
 const consentEvery = time.Minute
@@ -46,8 +49,8 @@ const consentEvery = time.Minute
 // Validate implements config.Validator.
 func (c Config) Validate() error {
 	var errs []error
-	if c.Timeout < 100*time.Millisecond || c.Timeout > time.Minute {
-		errs = append(errs, fmt.Errorf("NEXUS_WEBHOOKS_TIMEOUT is %s: want 100ms to 1m", c.Timeout))
+	if c.Timeout < 100*time.Millisecond || c.Timeout > maxTimeout {
+		errs = append(errs, fmt.Errorf("NEXUS_WEBHOOKS_TIMEOUT is %s: want 100ms to %s", c.Timeout, maxTimeout))
 	}
 	for _, v := range []struct {
 		name             string

@@ -70,7 +70,7 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 func (c *Client) Post(ctx context.Context, d hook.Claimed) hook.Outcome {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, d.URL, bytes.NewReader(d.Body))
 	if err != nil {
-		return hook.Outcome{Err: fmt.Errorf("%w: the URL cannot be used", hook.ErrRefused)}
+		return hook.Outcome{Err: errors.New("the URL cannot be used")}
 	}
 	now := c.now()
 	for name, value := range map[string]string{
@@ -82,7 +82,7 @@ func (c *Client) Post(ctx context.Context, d hook.Claimed) hook.Outcome {
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return hook.Outcome{Err: fmt.Errorf("%w: %s", hook.ErrRefused, why(err))}
+		return hook.Outcome{Err: errors.New(why(err))}
 	}
 	defer func() { _ = resp.Body.Close() }()
 	// A short answer is read so that its connection can be used again.
@@ -91,9 +91,9 @@ func (c *Client) Post(ctx context.Context, d hook.Claimed) hook.Outcome {
 	switch {
 	case resp.StatusCode >= 200 && resp.StatusCode < 300:
 	case resp.StatusCode >= 300 && resp.StatusCode < 400:
-		out.Err = fmt.Errorf("%w: the answer is %d, and redirects are not followed", hook.ErrRefused, resp.StatusCode)
+		out.Err = fmt.Errorf("the answer is %d, and redirects are not followed", resp.StatusCode)
 	default:
-		out.Err = fmt.Errorf("%w: the answer is %d", hook.ErrRefused, resp.StatusCode)
+		out.Err = fmt.Errorf("the answer is %d", resp.StatusCode)
 	}
 	return out
 }

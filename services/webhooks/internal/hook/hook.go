@@ -1,7 +1,6 @@
 package hook
 
 import (
-	"errors"
 	"slices"
 	"time"
 
@@ -104,6 +103,3 @@ type Outcome struct {
 	// Err is why nothing was delivered; nil where it was.
 	Err error
 }
-
-// ErrRefused means that an answer, or its absence, is no delivery.
-var ErrRefused = errors.New("not delivered")

@@ -3,7 +3,6 @@ package store_test
 import (
 	"context"
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -182,7 +181,6 @@ func TestChecksRefuseImpossibleRows(t *testing.T) {
 		`'u', 'lost', NULL, now(), NULL`:                   "status",
 	} {
 		err := insert(columns)
-		require.Error(t, err, columns)
-		require.True(t, strings.Contains(err.Error(), constraint), "%s: %v", columns, err)
+		require.ErrorContains(t, err, constraint, columns)
 	}
 }
