@@ -46,7 +46,7 @@ func readReference(t *testing.T) reference {
 			ref.services = append(ref.services, name)
 		}
 	}
-	require.Len(t, ref.services, 6)
+	require.Len(t, ref.services, 7)
 	require.Contains(t, ref.settings, "NEXUS_ENVIRONMENT")
 	require.Contains(t, ref.paths, "/healthz")
 	return ref

@@ -24,7 +24,7 @@ var files embed.FS
 const lockKey = 0x6e65787573 // "nexus"
 
 // Schemas lists the schemas in the order they are migrated.
-func Schemas() []string { return []string{"auth", "jobs", "corpus", "plugins", "audit"} }
+func Schemas() []string { return []string{"auth", "jobs", "corpus", "plugins", "audit", "webhooks"} }
 
 // Role is the database role that the service owning a schema acts as.
 func Role(schema string) string { return "nexus_" + schema }

@@ -15,6 +15,7 @@ require (
 	nexus.internal/services/gateway v0.0.0
 	nexus.internal/services/jobs v0.0.0
 	nexus.internal/services/plugins v0.0.0
+	nexus.internal/services/webhooks v0.0.0
 )
 
 require (
@@ -93,4 +94,5 @@ replace (
 	nexus.internal/services/gateway => ../../services/gateway
 	nexus.internal/services/jobs => ../../services/jobs
 	nexus.internal/services/plugins => ../../services/plugins
+	nexus.internal/services/webhooks => ../../services/webhooks
 )

@@ -39,7 +39,7 @@ func main() {
 const usage = `nexus runs jobs and loses none.
 
   nexus up                 run everything on this machine
-  nexus SERVICE            run one service: auth, audit, jobs, corpus, plugins or gateway
+  nexus SERVICE            run one service: auth, audit, jobs, corpus, plugins, webhooks or gateway
   nexus worker             run jobs only: [--queues corpus,plugins] [--concurrency N] [--max-jobs N] [--once]
   nexus nats               run the NATS server alone, for services run one by one
   nexus migrate up|down    create, or remove, the database schemas; up also creates the streams

@@ -27,6 +27,8 @@ type VerifyReply struct {
 // do now. It is answered with a VerifyReply.
 type OwnerRequest struct {
 	Owner string `json:"owner"`
+	// Quiet questions do not count as a use of the key.
+	Quiet bool `json:"quiet,omitempty"`
 }
 
 // KeyRequest asks about one key by its id: what the bearer of a token may do

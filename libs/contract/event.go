@@ -114,6 +114,9 @@ type JobChange struct {
 	Worker    string     `json:"worker,omitempty"`
 	ErrorText string     `json:"error_text,omitempty"`
 	NextRunAt *time.Time `json:"next_run_at,omitempty"`
+	// Webhook says that the job has a hook of its own; see JobWebhooksRequest.
+	// Where it leads is not told: everybody may follow the events of jobs.
+	Webhook bool `json:"webhook,omitempty"`
 }
 
 // Encode is the change as JSON. It says what Encode of this package would, at a
@@ -131,6 +134,9 @@ func (c JobChange) Encode() json.RawMessage {
 	dst = appendTextField(dst, "error_text", c.ErrorText)
 	if c.NextRunAt != nil {
 		dst = appendTime(append(dst, `,"next_run_at":`...), *c.NextRunAt)
+	}
+	if c.Webhook {
+		dst = append(dst, `,"webhook":true`...)
 	}
 	return append(dst, '}')
 }

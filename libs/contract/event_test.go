@@ -149,7 +149,7 @@ func TestEventsAreEncodedLikeEverythingElse(t *testing.T) {
 		for _, at := range []*time.Time{nil, &next} {
 			c := contract.JobChange{
 				JobID: text, JobType: "noop", Status: contract.StatusQueued, Attempt: i, MaxAttempts: 3, Version: -1, CreatedBy: text,
-				Worker: text, ErrorText: texts[(i+1)%len(texts)], NextRunAt: at,
+				Worker: text, ErrorText: texts[(i+1)%len(texts)], NextRunAt: at, Webhook: at != nil,
 			}
 			want, err := contract.Encode(c)
 			require.NoError(t, err)

@@ -119,6 +119,8 @@ type Submission struct {
 	// TimeoutSeconds overrides that of the job type; zero does not.
 	TimeoutSeconds int      `json:"timeout_seconds,omitempty"`
 	Tags           []string `json:"tags,omitempty"`
+	// Webhook is where the events of the job are posted; nil for nowhere.
+	Webhook *JobWebhook `json:"webhook,omitempty"`
 	// CreatedBy is the owner of the verified key or token.
 	CreatedBy   string `json:"created_by"`
 	RequestID   string `json:"request_id,omitempty"`

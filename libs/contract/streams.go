@@ -65,6 +65,7 @@ func Consumers(lease time.Duration) []Consumer {
 		{Stream: StreamCommands, Durable: ConsumerRecorder, Filter: PatternCommands, AckWait: 30 * time.Second, MaxAckPending: 20_000},
 		{Stream: StreamSubmit, Durable: ConsumerDoor, Filter: PatternSubmit, AckWait: 30 * time.Second, MaxAckPending: 5_000},
 		{Stream: StreamEvents, Durable: ConsumerAudit, Filter: PatternEvents, AckWait: 30 * time.Second, MaxAckPending: 20_000},
+		{Stream: StreamEvents, Durable: ConsumerWebhooks, Filter: PatternJobEvents, AckWait: 30 * time.Second, MaxAckPending: 20_000},
 		{Stream: StreamDead, Durable: ConsumerDead, Filter: PatternDead, AckWait: 30 * time.Second, MaxAckPending: 1_000},
 	}
 	for _, q := range []string{QueueCorpus, QueuePlugins, QueueBench} {

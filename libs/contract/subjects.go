@@ -20,6 +20,7 @@ const (
 	ConsumerDoor     = "gateway-door"
 	ConsumerAudit    = "audit-events"
 	ConsumerDead     = "audit-dead"
+	ConsumerWebhooks = "webhooks-events"
 )
 
 // SubjectSubmitJobs carries SubmitCommand messages from the gateways to the
@@ -78,6 +79,7 @@ const (
 	RPCJobsWorkers   = "nexus.rpc.jobs.workers"
 	RPCJobsQueues    = "nexus.rpc.jobs.queues"
 	RPCJobsPause     = "nexus.rpc.jobs.pause"
+	RPCJobsWebhooks  = "nexus.rpc.jobs.webhooks"
 
 	RPCCorpusDocuments = "nexus.rpc.corpus.documents"
 	RPCCorpusDocument  = "nexus.rpc.corpus.document"
@@ -94,6 +96,15 @@ const (
 	RPCDeadLetter        = "nexus.rpc.audit.dead_letter"
 	RPCDeadLetterReplay  = "nexus.rpc.audit.dead_letter_replay"
 	RPCDeadLetterDiscard = "nexus.rpc.audit.dead_letter_discard"
+
+	RPCWebhooks          = "nexus.rpc.webhooks.list"
+	RPCWebhook           = "nexus.rpc.webhooks.get"
+	RPCWebhookCreate     = "nexus.rpc.webhooks.create"
+	RPCWebhookUpdate     = "nexus.rpc.webhooks.update"
+	RPCWebhookDelete     = "nexus.rpc.webhooks.delete"
+	RPCWebhookSecret     = "nexus.rpc.webhooks.secret"
+	RPCWebhookDeliveries = "nexus.rpc.webhooks.deliveries"
+	RPCWebhookRedeliver  = "nexus.rpc.webhooks.redeliver"
 )
 
 // SubjectPeers is where gateways tell each other that they are there.

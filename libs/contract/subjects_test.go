@@ -232,8 +232,8 @@ func TestConsumers(t *testing.T) {
 		}
 	}
 	require.False(t, contract.ValidPriority("urgent"))
-	for _, durable := range []string{contract.ConsumerRecorder, contract.ConsumerDoor, contract.ConsumerAudit, contract.ConsumerDead} {
+	for _, durable := range []string{contract.ConsumerRecorder, contract.ConsumerDoor, contract.ConsumerAudit, contract.ConsumerDead, contract.ConsumerWebhooks} {
 		require.True(t, durables[durable], durable)
 	}
-	require.Len(t, durables, 4+3*len(contract.Lanes()))
+	require.Len(t, durables, 5+3*len(contract.Lanes()))
 }

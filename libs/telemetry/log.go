@@ -1,5 +1,5 @@
 // Package telemetry makes the loggers and tracers of a process and carries the
-// trace context across messages. It installs nothing globally: six services
+// trace context across messages. It installs nothing globally: seven services
 // may share a process, each with tracers of its own.
 package telemetry
 

@@ -217,10 +217,10 @@ func TestWhoMayMigrate(t *testing.T) {
 
 func TestNames(t *testing.T) {
 	t.Parallel()
-	require.Equal(t, []string{"auth", "jobs", "corpus", "plugins", "audit"}, migrations.Schemas())
+	require.Equal(t, []string{"auth", "jobs", "corpus", "plugins", "audit", "webhooks"}, migrations.Schemas())
 	roles := map[string]bool{}
 	for _, schema := range migrations.Schemas() {
 		roles[migrations.Role(schema)] = true
 	}
-	require.Equal(t, []string{"nexus_audit", "nexus_auth", "nexus_corpus", "nexus_jobs", "nexus_plugins"}, slices.Sorted(maps.Keys(roles)))
+	require.Equal(t, []string{"nexus_audit", "nexus_auth", "nexus_corpus", "nexus_jobs", "nexus_plugins", "nexus_webhooks"}, slices.Sorted(maps.Keys(roles)))
 }

@@ -129,6 +129,15 @@ func TestRolesAtWork(t *testing.T) {
 			{`ALTER TABLE audit.audit_logs DISABLE TRIGGER ALL`, denied},
 			{`DROP TRIGGER audit_logs_append_only ON audit.audit_logs`, denied},
 			{`SELECT * FROM jobs.jobs`, denied},
+			{`SELECT secret FROM webhooks.subscriptions`, denied},
+		},
+		"webhooks": {
+			{`INSERT INTO webhooks.owners (owner, secret) VALUES ('alice', 's')`, ""},
+			{`UPDATE webhooks.revision SET number = number + 1`, ""},
+			{`DELETE FROM webhooks.deliveries`, ""},
+			{`SELECT * FROM jobs.job_inputs`, denied},
+			{`SELECT * FROM audit.audit_logs`, denied},
+			{`TRUNCATE webhooks.deliveries`, denied},
 		},
 	} {
 		db := testkit.OpenPostgres(t, databaseURL, migrations.Role(schema))

@@ -26,25 +26,28 @@ type platform struct {
 // maxPayload is small enough for the NATS door to be asked for more.
 const maxPayload = "NEXUS_MAX_PAYLOAD_BYTES=262144"
 
+// privateWebhooks lets webhooks reach the receivers of tests.
+const privateWebhooks = "NEXUS_WEBHOOKS_ALLOW_PRIVATE=true"
+
 // oneProcess starts everything in one process, on a database of the test
 // server.
 func oneProcess(t testing.TB, more ...string) platform {
 	t.Helper()
 	database, dir := testkit.EmptyDatabase(t), dataDir(t)
-	env := append(freePorts(), "NEXUS_DATA_DIR="+dir, "NEXUS_DATABASE_URL="+database, "NEXUS_CORPUS_ROOT="+corpusRoot(t), maxPayload)
+	env := append(freePorts(), "NEXUS_DATA_DIR="+dir, "NEXUS_DATABASE_URL="+database, "NEXUS_CORPUS_ROOT="+corpusRoot(t), maxPayload, privateWebhooks)
 	p := launch(t, t.TempDir(), append(env, more...), "up")
 	return platform{http: p.http, nats: p.nats, database: database, data: dir}
 }
 
-// sixProcesses starts a NATS server and every service as a process of its own.
-func sixProcesses(t testing.TB) platform {
+// sevenProcesses starts a NATS server and every service as a process of its own.
+func sevenProcesses(t testing.TB) platform {
 	t.Helper()
 	database, dir := testkit.EmptyDatabase(t), dataDir(t)
 	server := launch(t, t.TempDir(), append(freePorts(), "NEXUS_DATA_DIR="+dir), "nats")
 	env := append(freePorts(), "NEXUS_NATS_URL="+server.nats, "NEXUS_NATS_KEYS_DIR="+dir+"/keys", "NEXUS_DATA_DIR="+dir,
-		"NEXUS_DATABASE_URL="+database, "NEXUS_CORPUS_ROOT="+corpusRoot(t), maxPayload)
+		"NEXUS_DATABASE_URL="+database, "NEXUS_CORPUS_ROOT="+corpusRoot(t), maxPayload, privateWebhooks)
 	out := platform{nats: server.nats, database: database}
-	for _, service := range []string{"auth", "audit", "jobs", "corpus", "plugins", "gateway"} {
+	for _, service := range []string{"auth", "audit", "jobs", "corpus", "plugins", "webhooks", "gateway"} {
 		p := launch(t, t.TempDir(), env, service)
 		if service == "gateway" {
 			out.http = p.http
@@ -56,7 +59,7 @@ func sixProcesses(t testing.TB) platform {
 // One body for both: what a newcomer does must not depend on how it runs.
 func TestSession(t *testing.T) {
 	t.Parallel()
-	for name, start := range map[string]func(testing.TB) platform{"OneProcess": func(t testing.TB) platform { return oneProcess(t) }, "SixProcesses": sixProcesses} {
+	for name, start := range map[string]func(testing.TB) platform{"OneProcess": func(t testing.TB) platform { return oneProcess(t) }, "SevenProcesses": sevenProcesses} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := start(t)
@@ -67,6 +70,7 @@ func TestSession(t *testing.T) {
 			t.Run("DeadLetters", func(t *testing.T) { deadLetters(t, p) })
 			t.Run("NATSDoorRights", func(t *testing.T) { natsDoorRights(t, p) })
 			t.Run("HostileMessages", func(t *testing.T) { hostileMessages(t, p) })
+			t.Run("Webhooks", func(t *testing.T) { hooks(t, p) })
 			t.Run("AuditTrail", func(t *testing.T) { auditTrail(t, p) })
 		})
 	}
@@ -338,7 +342,7 @@ func auditTrail(t *testing.T, p platform) {
 	db := testkit.OpenPostgres(t, p.database, "")
 	for action, actor := range map[string]string{
 		"job_queued": "dev-operator", "job_succeeded": "", "auth_success": "dev-viewer", "auth_failure": "anonymous", "auth_denied": "dev-viewer",
-		"submit.rejected": "dev-operator",
+		"submit.rejected": "dev-operator", "webhook_created": "dev-operator", "webhook_deleted": "dev-operator",
 	} {
 		require.Eventually(t, func() bool {
 			var n int

@@ -39,6 +39,8 @@ func operations() []operation {
 		"POST /api/v1/job-types":         `{"name":"brew_tea","queue":"kitchen"}`,
 		"PUT /api/v1/job-types/{name}":   `{}`,
 		"PATCH /api/v1/job-types/{name}": `{"enabled":false}`,
+		"POST /api/v1/webhooks":          `{"url":"https://example.com/hook"}`,
+		"PATCH /api/v1/webhooks/{id}":    `{"enabled":false}`,
 	}
 	var out []operation
 	for _, r := range gateway.Access() {
@@ -56,13 +58,16 @@ func (o operation) url() string {
 	if strings.HasPrefix(o.path, "/api/v1/job-types/") {
 		name = contract.JobAnalyze
 	}
-	return strings.NewReplacer("{id}", id, "{name}", name).Replace(o.path)
+	return strings.NewReplacer("{id}", id, "{name}", name, "{delivery}", id).Replace(o.path)
 }
 
 // good is the status of an answer to whoever may ask.
 func (o operation) good() int {
-	if o.method == http.MethodPost && o.path == "/api/v1/auth/keys" {
+	switch o.method + " " + o.path {
+	case "POST /api/v1/auth/keys", "POST /api/v1/webhooks":
 		return http.StatusCreated
+	case "DELETE /api/v1/webhooks/{id}":
+		return http.StatusNoContent
 	}
 	return http.StatusOK
 }

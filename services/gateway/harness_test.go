@@ -145,6 +145,10 @@ func subjects() map[string][]string {
 		"audit": {
 			contract.RPCAuditLogs, contract.RPCDeadLetters, contract.RPCDeadLetter, contract.RPCDeadLetterReplay, contract.RPCDeadLetterDiscard,
 		},
+		"webhooks": {
+			contract.RPCWebhooks, contract.RPCWebhook, contract.RPCWebhookCreate, contract.RPCWebhookUpdate, contract.RPCWebhookDelete,
+			contract.RPCWebhookSecret, contract.RPCWebhookDeliveries, contract.RPCWebhookRedeliver,
+		},
 	}
 }
 
@@ -199,6 +203,14 @@ func (w *world) defaults() {
 		contract.RPCJobsSetType:       echoType,
 		contract.RPCJobsWorkers:       always(contract.WorkersReply{Workers: []contract.Worker{}}),
 		contract.RPCJobsQueues:        always(contract.QueuesReply{Queues: []contract.Queue{}}),
+		contract.RPCWebhooks:          always(contract.WebhooksReply{Webhooks: []contract.Webhook{}}),
+		contract.RPCWebhook:           always(contract.Webhook{Events: []string{}}),
+		contract.RPCWebhookCreate:     always(contract.WebhookWithSecret{Secret: "shown once"}),
+		contract.RPCWebhookUpdate:     always(contract.WebhookWithSecret{}),
+		contract.RPCWebhookDelete:     always(struct{}{}),
+		contract.RPCWebhookSecret:     always(contract.WebhookSecret{Secret: "shown once"}),
+		contract.RPCWebhookDeliveries: always(contract.DeliveriesReply{Deliveries: []contract.WebhookDelivery{}}),
+		contract.RPCWebhookRedeliver:  always(contract.WebhookDelivery{}),
 		contract.RPCJobsPause:         always(contract.Queue{Name: "corpus", Paused: true}),
 	}
 }

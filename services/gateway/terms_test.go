@@ -36,7 +36,10 @@ func TestTermsReachTheRecorder(t *testing.T) {
 		`"tags":["a b"]`:   "a tag may hold",
 		`"tags":["a","a"]`: "given twice",
 		`"tags":[""]`:      "want 1 to 64",
-		`"tags":["` + strings.Repeat("x", 65) + `"]`: "want 1 to 64",
+		`"tags":["` + strings.Repeat("x", 65) + `"]`:                        "want 1 to 64",
+		`"webhook":{"url":"ftp://example.com"}`:                             "webhook.url: its scheme",
+		`"webhook":{"url":"https://ann:pw@example.com"}`:                    "webhook.url: it must not hold a user",
+		`"webhook":{"url":"https://example.com","events":["job.progress"]}`: "webhook.events: unknown event 'job.progress'",
 	} {
 		r := g.role(identity.Operator).send(http.MethodPost, submitURL, `{"job_type":"ingest_batch",`+body+`}`)
 		require.Contains(t, r.fails(http.StatusUnprocessableEntity, "validation_error").Detail, want, body)

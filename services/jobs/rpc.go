@@ -26,6 +26,7 @@ func (s *Service) handle(rpc *bus.RPC) {
 	bus.Handle(rpc, contract.RPCJobsWorkers, s.workers)
 	bus.Handle(rpc, contract.RPCJobsQueues, s.queues)
 	bus.Handle(rpc, contract.RPCJobsPause, s.pause)
+	bus.Handle(rpc, contract.RPCJobsWebhooks, s.webhooks)
 }
 
 // publish sends what a committed change caused.
@@ -61,6 +62,22 @@ func (s *Service) payload(ctx context.Context, req contract.PayloadRequest) (con
 	}
 	part, size, err := s.store.Payload(ctx, id, req.Offset)
 	return contract.PayloadReply{Part: part, Size: size}, err
+}
+
+// webhooks tells where the events of jobs are to be posted.
+func (s *Service) webhooks(ctx context.Context, req contract.JobWebhooksRequest) (contract.JobWebhooksReply, error) {
+	if len(req.JobIDs) > contract.MaxJobWebhooks {
+		return contract.JobWebhooksReply{}, fault.Unprocessablef("there are %d jobs; the limit is %d", len(req.JobIDs), contract.MaxJobWebhooks)
+	}
+	ids := make([]uuid.UUID, len(req.JobIDs))
+	for i, text := range req.JobIDs {
+		var err error
+		if ids[i], err = parseID(text); err != nil {
+			return contract.JobWebhooksReply{}, err
+		}
+	}
+	hooks, err := s.store.Webhooks(ctx, ids)
+	return contract.JobWebhooksReply{Webhooks: hooks}, err
 }
 
 func (s *Service) list(ctx context.Context, req contract.ListJobsRequest) (contract.ListJobsReply, error) {

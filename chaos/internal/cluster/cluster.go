@@ -26,6 +26,7 @@ const (
 	JobsWorker = "jobs-worker"
 	Corpus     = "corpus"
 	Plugins    = "plugins"
+	Webhooks   = "webhooks"
 	Gateway    = "gateway"
 )
 
@@ -39,7 +40,7 @@ const (
 const Lease = 3 * time.Second
 
 // Services are the processes of services, in the order in which they start.
-func Services() []string { return []string{Auth, Audit, Jobs, JobsWorker, Corpus, Plugins, Gateway} }
+func Services() []string { return []string{Auth, Audit, Jobs, JobsWorker, Corpus, Plugins, Webhooks, Gateway} }
 
 // Workers are the processes that run jobs.
 func Workers() []string { return []string{JobsWorker, Corpus, Plugins} }

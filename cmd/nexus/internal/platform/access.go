@@ -70,6 +70,9 @@ func permissions(service string) embednats.Permissions {
 		consume(contract.StreamDead, contract.ConsumerDead)
 		// Where dead letters come from is where they are replayed to.
 		say(contract.PatternSubmit, contract.PatternCommands, contract.PatternRuns, contract.PatternEvents)
+	case "webhooks":
+		consume(contract.StreamEvents, contract.ConsumerWebhooks)
+		say("nexus.events.webhook.>", contract.RPCJobsWebhooks, contract.RPCAuthOwner)
 	case "gateway":
 		consume(contract.StreamSubmit, contract.ConsumerDoor)
 		say(contract.PatternCommands, "nexus.events.auth.>", "nexus.events.submit.>", "nexus.rpc.>", contract.SubjectPeers, contract.EventsGet)

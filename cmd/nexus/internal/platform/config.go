@@ -22,6 +22,7 @@ import (
 	"nexus.internal/services/gateway"
 	"nexus.internal/services/jobs"
 	"nexus.internal/services/plugins"
+	"nexus.internal/services/webhooks"
 )
 
 // SchemaMode says who creates database schemas and streams.
@@ -51,15 +52,16 @@ type Config struct {
 	PprofAddr     string     `env:"PPROF_ADDR" doc:"Where Go profiles are served, for example 127.0.0.1:6060. Whoever reaches it sees the program's memory. Empty: nowhere."`
 	ShutdownGrace int        `env:"SHUTDOWN_GRACE_SECONDS" envDefault:"30" doc:"How long each part may take to drain when the process stops, in seconds."`
 
-	DB      pg.Config
-	Worker  worker.Settings
-	Tokens  token.Settings
-	Auth    auth.Config
-	Jobs    jobs.Config
-	Corpus  corpus.Config
-	Plugins plugins.Config
-	Audit   audit.Config
-	Gateway gateway.Config
+	DB       pg.Config
+	Worker   worker.Settings
+	Tokens   token.Settings
+	Auth     auth.Config
+	Jobs     jobs.Config
+	Corpus   corpus.Config
+	Plugins  plugins.Config
+	Audit    audit.Config
+	Gateway  gateway.Config
+	Webhooks webhooks.Config
 }
 
 // LoadConfig reads the settings from environ and completes those that follow
@@ -105,7 +107,7 @@ func (c *Config) Validate() error {
 	default:
 		errs = append(errs, fmt.Errorf("NEXUS_LOG_LEVEL is %q: want trace, debug, info, warn or error", c.LogLevel))
 	}
-	for _, part := range []config.Validator{c.DB, c.Worker, c.Tokens, c.Auth, c.Jobs, c.Corpus, c.Plugins, c.Audit, c.Gateway} {
+	for _, part := range []config.Validator{c.DB, c.Worker, c.Tokens, c.Auth, c.Jobs, c.Corpus, c.Plugins, c.Audit, c.Gateway, c.Webhooks} {
 		errs = append(errs, part.Validate())
 	}
 	return errors.Join(errs...)

@@ -21,11 +21,14 @@ import (
 	"nexus.internal/services/gateway"
 	"nexus.internal/services/jobs"
 	"nexus.internal/services/plugins"
+	"nexus.internal/services/webhooks"
 )
 
 // Services lists the services in the order they start: whoever is asked
 // before whoever asks, and the door last.
-func Services() []string { return []string{"auth", "audit", "jobs", "corpus", "plugins", "gateway"} }
+func Services() []string {
+	return []string{"auth", "audit", "jobs", "corpus", "plugins", "webhooks", "gateway"}
+}
 
 // schemasOf lists the schemas of services; the gateway has none.
 func schemasOf(services []string) []string {
@@ -126,6 +129,8 @@ func (p *process) components(ctx context.Context, name string, b *base) ([]run.C
 		s, err = corpus.New(cfg.Corpus, corpus.Deps{NC: b.nc, JS: b.js, DB: b.db, Log: b.log, Tracer: b.tracer, Worker: p.worker})
 	case "plugins":
 		s, err = plugins.New(cfg.Plugins, plugins.Deps{NC: b.nc, JS: b.js, DB: b.db, Log: b.log, Tracer: b.tracer, Worker: p.worker})
+	case "webhooks":
+		s, err = webhooks.New(cfg.Webhooks, webhooks.Deps{NC: b.nc, JS: b.js, DB: b.db, Log: b.log, Tracer: b.tracer, Now: time.Now})
 	case "gateway":
 		if p.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Gateway.HTTPAddr); err != nil {
 			return nil, fmt.Errorf("listen for HTTP: %w; choose another address with NEXUS_HTTP_ADDR", err)

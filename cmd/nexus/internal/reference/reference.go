@@ -116,6 +116,9 @@ func wire() string {
 	for _, what := range []string{contract.WhatCreated, contract.WhatUpdated, contract.WhatEnabled, contract.WhatDisabled, contract.WhatRotated} {
 		fmt.Fprintf(&b, "| `nexus.events.key.%s.<role>` | `%s` |\n", what, contract.EventType(contract.AreaKey, what))
 	}
+	for _, what := range []string{contract.WhatCreated, contract.WhatUpdated, contract.WhatEnabled, contract.WhatDisabled, contract.WhatRotated, contract.WhatDeleted} {
+		fmt.Fprintf(&b, "| `nexus.events.webhook.%s.<owner>` | `%s` |\n", what, contract.EventType(contract.AreaWebhook, what))
+	}
 	fmt.Fprintf(&b, "| `nexus.events.feature.%s.<feature>` | `%s` |\n", contract.WhatUpdated, contract.EventType(contract.AreaFeature, contract.WhatUpdated))
 	return b.String()
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // Action is the name under which clients find events of a type: <area>_<what>
-// for jobs, logins, keys and features, <area>.<what> in any other area. The recovery of
+// for jobs, logins, keys, features and webhooks, <area>.<what> in any other area. The recovery of
 // a lease has its bare name. A type of another shape is its own action.
 func Action(eventType string) string {
 	words := strings.Split(eventType, ".")
@@ -18,7 +18,7 @@ func Action(eventType string) string {
 	switch {
 	case area == contract.AreaJob && what == contract.WhatStaleLease:
 		return what
-	case area == contract.AreaJob, area == contract.AreaAuth, area == contract.AreaKey, area == contract.AreaFeature:
+	case area == contract.AreaJob, area == contract.AreaAuth, area == contract.AreaKey, area == contract.AreaFeature, area == contract.AreaWebhook:
 		return area + "_" + what
 	default:
 		return area + "." + what

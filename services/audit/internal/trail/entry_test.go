@@ -91,6 +91,7 @@ func TestAction(t *testing.T) {
 		"nexus.auth.success.v1":               "auth_success",
 		"nexus.auth.failure.v1":               "auth_failure",
 		"nexus.auth.denied.v1":                "auth_denied",
+		"nexus.webhook.created.v1":            "webhook_created",
 		"nexus.governance.evaluate.v1":        "governance.evaluate",
 		"nexus.other.stale_lease_recovery.v1": "other.stale_lease_recovery",
 		"something else":                      "something else",

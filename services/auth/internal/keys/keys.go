@@ -58,7 +58,8 @@ func (v *Verifier) Verify(ctx context.Context, req contract.VerifyRequest) (cont
 	if !hashForm.MatchString(req.KeyHash) {
 		return contract.VerifyReply{}, fault.Invalidf("bad_key_hash", "The key hash is not a SHA-256.")
 	}
-	return v.reply(v.store.FindByHash(ctx, req.KeyHash))
+	key, err := v.store.FindByHash(ctx, req.KeyHash)
+	return v.reply(key, true, err)
 }
 
 // Owner answers what an owner may do now. It is asked about messages whose
@@ -67,7 +68,8 @@ func (v *Verifier) Owner(ctx context.Context, req contract.OwnerRequest) (contra
 	if !contract.ValidToken(req.Owner) {
 		return contract.VerifyReply{}, ErrInvalid()
 	}
-	return v.reply(v.store.FindByOwner(ctx, req.Owner))
+	key, err := v.store.FindByOwner(ctx, req.Owner)
+	return v.reply(key, !req.Quiet, err)
 }
 
 // State answers what the bearer of a token may do now: its key may have changed
@@ -77,20 +79,23 @@ func (v *Verifier) State(ctx context.Context, req contract.KeyRequest) (contract
 	if err != nil {
 		return contract.VerifyReply{}, ErrInvalid()
 	}
-	return v.reply(v.store.FindByID(ctx, id))
+	key, err := v.store.FindByID(ctx, id)
+	return v.reply(key, true, err)
 }
 
-// reply is the answer to what was found, and notes the use of a good key.
-func (v *Verifier) reply(key store.Key, err error) (contract.VerifyReply, error) {
+// reply is the answer to what was found, and notes that a good key was used.
+func (v *Verifier) reply(key store.Key, used bool, err error) (contract.VerifyReply, error) {
 	if err != nil && !errors.Is(err, store.ErrUnknown) {
 		return contract.VerifyReply{}, fault.Wrap(fault.Unavailable, err, "Keys cannot be checked now.")
 	}
 	if err != nil || !key.Good(v.now()) {
 		return contract.VerifyReply{}, ErrInvalid()
 	}
-	v.mu.Lock()
-	v.used[key.ID] = struct{}{}
-	v.mu.Unlock()
+	if used {
+		v.mu.Lock()
+		v.used[key.ID] = struct{}{}
+		v.mu.Unlock()
+	}
 	reply := contract.VerifyReply{
 		KeyID: key.ID.String(), Owner: key.Owner, Role: string(key.Role), RawModeEnabled: key.RawModeEnabled,
 		KeyHashPrefix: identity.HashPrefix(key.KeyHash), ExpiresAt: key.ExpiresAt,

@@ -23,6 +23,7 @@ func Table() []Rule {
 		post  = "POST"
 		put   = "PUT"
 		patch = "PATCH"
+		del   = "DELETE"
 	)
 	return []Rule{
 		{get, "/healthz", ""},
@@ -61,6 +62,15 @@ func Table() []Rule {
 
 		{get, "/api/v1/jobs/{id}/events", identity.Viewer},
 		{get, "/api/v1/events", identity.Viewer},
+
+		{get, "/api/v1/webhooks", identity.Operator},
+		{post, "/api/v1/webhooks", identity.Operator},
+		{post, "/api/v1/webhooks/secret", identity.Operator},
+		{get, "/api/v1/webhooks/{id}", identity.Operator},
+		{patch, "/api/v1/webhooks/{id}", identity.Operator},
+		{del, "/api/v1/webhooks/{id}", identity.Operator},
+		{get, "/api/v1/webhooks/{id}/deliveries", identity.Operator},
+		{post, "/api/v1/webhooks/{id}/deliveries/{delivery}/redeliver", identity.Operator},
 
 		{get, "/api/v1/documents", identity.Viewer},
 		{get, "/api/v1/documents/{id}", identity.Viewer},

@@ -36,7 +36,9 @@ type Ask struct {
 	// TimeoutSeconds is zero for that of the job type.
 	TimeoutSeconds int
 	Tags           []string
-	RequestID      string
+	// Webhook is where the events of the job are posted; nil for nowhere.
+	Webhook   *contract.JobWebhook
+	RequestID string
 }
 
 // Admit turns an ask into a submission in the caller's name, or says why not.
@@ -79,7 +81,7 @@ func (a *Admission) Admit(ctx context.Context, caller identity.Caller, ask Ask) 
 	}
 	sub := contract.Submission{
 		JobID: id, JobType: ask.JobType, ExecutionMode: ask.ExecutionMode, Payload: payload, IdempotencyKey: ask.IdempotencyKey,
-		MaxAttempts: ask.MaxAttempts, Priority: ask.Priority, RunAt: ask.RunAt, TimeoutSeconds: ask.TimeoutSeconds, Tags: ask.Tags,
+		MaxAttempts: ask.MaxAttempts, Priority: ask.Priority, RunAt: ask.RunAt, TimeoutSeconds: ask.TimeoutSeconds, Tags: ask.Tags, Webhook: ask.Webhook,
 		CreatedBy: caller.Owner, RequestID: ask.RequestID, TraceParent: telemetry.TraceParent(ctx),
 	}
 	if ask.DelaySeconds != nil {
@@ -120,6 +122,9 @@ func (a *Admission) checkTerms(ask Ask) error {
 	if err := contract.CheckTags(ask.Tags); err != nil {
 		return fault.Unprocessablef("%s", err)
 	}
+	if err := contract.CheckJobWebhook(ask.Webhook); err != nil {
+		return fault.Unprocessablef("%s", err)
+	}
 	return nil
 }
 
@@ -131,9 +136,15 @@ func requestHash(ask Ask, payload json.RawMessage) (string, error) {
 		at := ask.RunAt.UTC()
 		ask.RunAt = &at
 	}
-	text, err := json.Marshal([]any{
+	sent := []any{
 		ask.JobType, ask.ExecutionMode, ask.MaxAttempts, cmp.Or(ask.Priority, contract.PriorityNormal), ask.RunAt, ask.DelaySeconds, ask.TimeoutSeconds, tags,
-	})
+	}
+	if ask.Webhook != nil {
+		// Only where there is one: requests from before there were webhooks keep
+		// their hash.
+		sent = append(sent, ask.Webhook.URL, slices.Sorted(slices.Values(ask.Webhook.Events)))
+	}
+	text, err := json.Marshal(sent)
 	if err != nil {
 		return "", fmt.Errorf("encode what is compared: %w", err)
 	}

@@ -108,6 +108,8 @@ type request struct {
 	DelaySeconds   *float64        `json:"delay_seconds"`
 	TimeoutSeconds *int            `json:"timeout_seconds"`
 	Tags           []string        `json:"tags"`
+
+	Webhook *contract.JobWebhook `json:"webhook"`
 }
 
 // handle has the job of one message recorded and settles the message: done,
@@ -160,7 +162,7 @@ func (d *Door) submit(ctx context.Context, from wmjs.Delivery, body []byte) erro
 	}
 	ask := admission.Ask{
 		JobType: jobType, Payload: req.Payload, ExecutionMode: contract.ModeAsync, IdempotencyKey: req.IdempotencyKey, Priority: req.Priority,
-		RunAt: req.RunAt, DelaySeconds: req.DelaySeconds, Tags: req.Tags, RequestID: requestID(from.Header),
+		RunAt: req.RunAt, DelaySeconds: req.DelaySeconds, Tags: req.Tags, Webhook: req.Webhook, RequestID: requestID(from.Header),
 	}
 	if ask.MaxAttempts, err = given(req.MaxAttempts, "max_attempts", contract.MaxAttemptsLimit); err != nil {
 		return err

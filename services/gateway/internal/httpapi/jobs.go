@@ -25,6 +25,20 @@ type submitBody struct {
 	DelaySeconds   *float64        `json:"delay_seconds,omitempty" minimum:"0" maximum:"31622400" doc:"Not before so many seconds have passed. Excludes run_at."`
 	TimeoutSeconds int             `json:"timeout_seconds,omitempty" minimum:"1" maximum:"86400" doc:"How long one run may take. Default: that of the job type."`
 	Tags           []string        `json:"tags,omitempty" maxItems:"16" doc:"Words to find the job by, each 1 to 64 of a-z A-Z 0-9 _ - . : / =."`
+	Webhook        *jobWebhook     `json:"webhook,omitempty" doc:"Where the events of this job are posted."`
+}
+
+// jobWebhook is what is called contract.JobWebhook behind the door.
+type jobWebhook struct {
+	URL    string   `json:"url" minLength:"1" maxLength:"2048" doc:"http or https, without a user and a fragment." example:"https://example.com/hook"`
+	Events []string `json:"events,omitempty" maxItems:"6" doc:"Kinds such as job.succeeded. Default: all." example:"[\"job.succeeded\",\"job.failed\"]"`
+}
+
+func (h *jobWebhook) hook() *contract.JobWebhook {
+	if h == nil {
+		return nil
+	}
+	return &contract.JobWebhook{URL: h.URL, Events: h.Events}
 }
 
 // ask is what the body asks for.
@@ -32,7 +46,7 @@ func (b submitBody) ask(requestID string) admission.Ask {
 	return admission.Ask{
 		JobType: b.JobType, Payload: b.Payload, ExecutionMode: contract.ExecutionMode(cmp.Or(b.ExecutionMode, string(contract.ModeAsync))),
 		IdempotencyKey: b.IdempotencyKey, MaxAttempts: b.MaxAttempts, Priority: b.Priority, RunAt: b.RunAt, DelaySeconds: b.DelaySeconds,
-		TimeoutSeconds: b.TimeoutSeconds, Tags: b.Tags, RequestID: requestID,
+		TimeoutSeconds: b.TimeoutSeconds, Tags: b.Tags, Webhook: b.Webhook.hook(), RequestID: requestID,
 	}
 }
 

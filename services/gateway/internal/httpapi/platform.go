@@ -40,7 +40,7 @@ func (s *Server) readyz(ctx context.Context, _ *none) (*body[statusBody], error)
 	var mu sync.Mutex
 	var missing []string
 	var wg sync.WaitGroup
-	for _, service := range []string{"auth", "jobs", "corpus", "plugins", "audit"} {
+	for _, service := range []string{"auth", "jobs", "corpus", "plugins", "audit", "webhooks"} {
 		wg.Go(func() {
 			if _, err := bus.Call[struct{}](ctx, s.deps.NC, contract.RPCPing(service), struct{}{}); err != nil {
 				mu.Lock()

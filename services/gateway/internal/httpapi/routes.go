@@ -121,6 +121,7 @@ func (s *Server) routes() {
 	s.jobTypeRoutes()
 	s.queueRoutes()
 	s.eventRoutes()
+	s.webhookRoutes()
 	s.corpusRoutes()
 	s.auditRoutes()
 	s.deadLetterRoutes()

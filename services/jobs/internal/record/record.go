@@ -227,6 +227,9 @@ func (r *Recorder) accept(s contract.Submission) (store.NewJob, *contract.Submit
 	if err := contract.CheckTags(s.Tags); err != nil {
 		return refuse(contract.CodeInvalid, err.Error())
 	}
+	if err := contract.CheckJobWebhook(s.Webhook); err != nil {
+		return refuse(contract.CodeInvalid, err.Error())
+	}
 	if err := contract.CheckPayload(s.Payload); err != nil {
 		return refuse(contract.CodeInvalid, err.Error())
 	}

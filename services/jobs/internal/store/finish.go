@@ -73,7 +73,7 @@ const succeedJobs = `
 		INSERT INTO jobs.job_attempts (job_id, version, attempt_number, status, worker, runtime_ms, started_at, finished_at)
 		SELECT id, version, attempt_count, 'succeeded', worker, runtime, started_at, now FROM done
 	)
-	SELECT id, job_type, status, version, attempt_count, max_attempts, priority, created_by, request_id, trace_parent, next_run_at, worker FROM done`
+	SELECT id, job_type, status, version, attempt_count, max_attempts, priority, created_by, request_id, trace_parent, next_run_at, hooked, worker FROM done`
 
 func (s *Store) succeed(ctx context.Context, tx *pg.Tx, results []Finished) ([]changed, error) {
 	if len(results) == 0 {

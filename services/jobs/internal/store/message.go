@@ -47,6 +47,7 @@ func jobEvent(c changed, now time.Time) contract.Event {
 	data := contract.JobChange{
 		JobID: id, JobType: c.JobType, Status: contract.Status(c.Status), Attempt: c.Attempt, MaxAttempts: c.MaxAttempts,
 		Version: c.Version, CreatedBy: c.CreatedBy, Worker: c.Worker, ErrorText: contract.Cut(c.ErrorText, contract.MaxEventText), NextRunAt: c.NextRunAt,
+		Webhook: c.Hooked != nil && *c.Hooked,
 	}.Encode()
 	actor := c.Actor
 	if actor == "" {
@@ -121,6 +122,14 @@ func deref(s *string) string {
 		return ""
 	}
 	return *s
+}
+
+// present is true or nil.
+func present(ok bool) *bool {
+	if !ok {
+		return nil
+	}
+	return &ok
 }
 
 func nullable(s string) *string {

@@ -47,6 +47,7 @@ type jobRow struct {
 	Tags           []string `bun:",array"`
 	DueAt          *time.Time
 	Setback        *string
+	Hooked         *bool
 }
 
 type inputRow struct {
@@ -55,6 +56,7 @@ type inputRow struct {
 	Payload        string
 	IdempotencyKey *string
 	RequestHash    []byte
+	Webhook        *string
 }
 
 type dispatchRow struct {

@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -35,8 +37,12 @@ func (n NewJob) requestHash() []byte {
 	if sum, err := hex.DecodeString(n.RequestHash); err == nil && len(sum) == sha256.Size {
 		return sum
 	}
+	parts := [][]byte{[]byte(n.JobType), []byte(n.ExecutionMode), []byte(strconv.Itoa(n.MaxAttempts)), n.Payload}
+	if n.Webhook != nil {
+		parts = append(parts, []byte(n.Webhook.URL), []byte(strings.Join(slices.Sorted(slices.Values(n.Webhook.Events)), " ")))
+	}
 	h := sha256.New()
-	for _, part := range [][]byte{[]byte(n.JobType), []byte(n.ExecutionMode), []byte(strconv.Itoa(n.MaxAttempts)), n.Payload} {
+	for _, part := range parts {
 		var size [8]byte
 		h.Write(strconv.AppendInt(size[:0], int64(len(part)), 10))
 		h.Write([]byte{0})
@@ -61,14 +67,14 @@ func (n NewJob) lane() string {
 
 const insertJobs = `
 	WITH new AS (
-		INSERT INTO jobs.jobs AS j (id, job_type, status, execution_mode, priority, max_attempts, timeout_seconds, created_by, request_id, trace_parent, tags,
+		INSERT INTO jobs.jobs AS j (id, job_type, status, execution_mode, priority, max_attempts, timeout_seconds, created_by, request_id, trace_parent, tags, hooked,
 			next_run_at, dispatched_at, created_at, updated_at)
 		SELECT n.id, n.job_type, $1, n.execution_mode, n.priority, n.max_attempts, n.timeout_seconds, n.created_by, n.request_id, n.trace_parent,
-			CASE WHEN n.tags <> '' THEN string_to_array(n.tags, ' ') END,
+			CASE WHEN n.tags <> '' THEN string_to_array(n.tags, ' ') END, n.hooked,
 			greatest(t.now, n.run_at, t.now + make_interval(secs => n.delay)),
 			CASE WHEN n.delay = 0 AND (n.run_at IS NULL OR n.run_at <= t.now) THEN t.now END, t.now, t.now
-		FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::int[], $7::int[], $8::text[], $9::text[], $10::text[], $11::text[], $12::timestamptz[], $13::float8[])
-			AS n (id, job_type, execution_mode, priority, max_attempts, timeout_seconds, created_by, request_id, trace_parent, tags, run_at, delay),
+		FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::int[], $7::int[], $8::text[], $9::text[], $10::text[], $11::text[], $12::timestamptz[], $13::float8[], $16::boolean[])
+			AS n (id, job_type, execution_mode, priority, max_attempts, timeout_seconds, created_by, request_id, trace_parent, tags, run_at, delay, hooked),
 			(SELECT clock_timestamp() AS now) AS t
 		ON CONFLICT (id) DO NOTHING
 		RETURNING j.id, j.job_type, j.priority, j.next_run_at, j.dispatched_at
@@ -81,8 +87,8 @@ const insertJobs = `
 	SELECT id, CASE WHEN dispatched_at IS NULL THEN next_run_at END FROM new`
 
 const insertInputs = `
-	INSERT INTO jobs.job_inputs (job_id, payload, idempotency_key, request_hash)
-	SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[])
+	INSERT INTO jobs.job_inputs (job_id, payload, idempotency_key, request_hash, webhook)
+	SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::text[])
 	ON CONFLICT (job_id) DO NOTHING`
 
 // errRefused takes back the transaction of jobs that are recorded all or not
@@ -158,8 +164,14 @@ func insert(ctx context.Context, tx *pg.Tx, all []NewJob) (map[uuid.UUID]*time.T
 	attempts, timeouts := make([]int32, n), make([]int32, n)
 	keys, requests, traces := make([]*string, n), make([]*string, n), make([]*string, n)
 	times, delays := make([]*time.Time, n), make([]float64, n)
+	hooks, hooked := make([]*string, n), make([]*bool, n)
 	queues := map[string]string{}
 	for i, j := range jobs {
+		var err error
+		if hooks[i], err = j.hook(); err != nil {
+			return nil, err
+		}
+		hooked[i] = present(hooks[i] != nil)
 		ids[i], types[i], modes[i], lanes[i], payloads[i], owners[i] = j.ID, j.JobType, string(j.ExecutionMode), j.lane(), string(j.Payload), j.CreatedBy
 		attempts[i], timeouts[i], tags[i] = int32(j.MaxAttempts), int32(j.timeout()), strings.Join(j.Tags, " ")
 		keys[i], hashes[i], requests[i], traces[i] = nullable(j.IdempotencyKey), j.requestHash(), nullable(j.RequestID), nullable(j.TraceParent)
@@ -172,7 +184,7 @@ func insert(ctx context.Context, tx *pg.Tx, all []NewJob) (map[uuid.UUID]*time.T
 	}
 	inserted := make(map[uuid.UUID]*time.Time, n)
 	batch := &pgx.Batch{}
-	batch.Queue(insertJobs, string(contract.StatusQueued), ids, types, modes, lanes, attempts, timeouts, owners, requests, traces, tags, times, delays, names, queueNames).
+	batch.Queue(insertJobs, string(contract.StatusQueued), ids, types, modes, lanes, attempts, timeouts, owners, requests, traces, tags, times, delays, names, queueNames, hooked).
 		Query(func(rows pgx.Rows) error {
 			for rows.Next() {
 				var id uuid.UUID
@@ -184,11 +196,23 @@ func insert(ctx context.Context, tx *pg.Tx, all []NewJob) (map[uuid.UUID]*time.T
 			}
 			return rows.Err()
 		})
-	batch.Queue(insertInputs, ids, payloads, keys, hashes)
+	batch.Queue(insertInputs, ids, payloads, keys, hashes, hooks)
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return nil, fmt.Errorf("insert jobs: %w", err)
 	}
 	return inserted, nil
+}
+
+// hook is the webhook as it is kept; nil for none.
+func (n NewJob) hook() (*string, error) {
+	if n.Webhook == nil {
+		return nil, nil //nolint:nilnil // most jobs have none
+	}
+	text, err := json.Marshal(n.Webhook)
+	if err != nil {
+		return nil, fmt.Errorf("encode the webhook of job %s: %w", n.JobID, err)
+	}
+	return nullable(string(text)), nil
 }
 
 // judgeRepeated answers the submissions whose id was recorded before.
@@ -247,6 +271,7 @@ func (s *Store) announce(ctx context.Context, tx *pg.Tx, fresh []freshJob) (outb
 		jobs[i] = changed{
 			ID: n.ID, JobType: n.JobType, Status: string(contract.StatusQueued), Version: 1, MaxAttempts: n.MaxAttempts,
 			CreatedBy: n.CreatedBy, RequestID: nullable(n.RequestID), TraceParent: nullable(n.TraceParent), NextRunAt: n.waitsFor,
+			Hooked: present(n.Webhook != nil),
 		}
 	}
 	messages, err := runMessages(ready, 0)

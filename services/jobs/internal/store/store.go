@@ -44,6 +44,8 @@ type changed struct {
 	RequestID   *string
 	TraceParent *string
 	NextRunAt   *time.Time
+	// Hooked is true where the job has a webhook, and otherwise nil.
+	Hooked *bool
 	// Worker and ErrorText are filled in by the caller for the event.
 	Worker    string
 	ErrorText string
@@ -53,11 +55,11 @@ type changed struct {
 }
 
 // changedColumns are the columns scanned by scanChanged, in order.
-const changedColumns = `j.id, j.job_type, j.status, j.version, j.attempt_count, j.max_attempts, j.priority, j.created_by, j.request_id, j.trace_parent, j.next_run_at`
+const changedColumns = `j.id, j.job_type, j.status, j.version, j.attempt_count, j.max_attempts, j.priority, j.created_by, j.request_id, j.trace_parent, j.next_run_at, j.hooked`
 
 func scanChanged(rows pgx.Rows, more ...any) (changed, error) {
 	var c changed
-	dest := append([]any{&c.ID, &c.JobType, &c.Status, &c.Version, &c.Attempt, &c.MaxAttempts, &c.Priority, &c.CreatedBy, &c.RequestID, &c.TraceParent, &c.NextRunAt}, more...)
+	dest := append([]any{&c.ID, &c.JobType, &c.Status, &c.Version, &c.Attempt, &c.MaxAttempts, &c.Priority, &c.CreatedBy, &c.RequestID, &c.TraceParent, &c.NextRunAt, &c.Hooked}, more...)
 	if err := rows.Scan(dest...); err != nil {
 		return c, fmt.Errorf("scan a changed job: %w", err)
 	}
