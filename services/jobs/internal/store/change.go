@@ -72,7 +72,7 @@ const changeJobs = `
 		lease_owner = NULL, lease_token = NULL, lease_expires_at = NULL
 	FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::float8[], $6::int[], $7::int[]) AS c (id, source, status, error_text, delay, refund, snooze),
 		(SELECT clock_timestamp() AS now) AS t
-	WHERE j.id = ANY($1) AND j.id = c.id AND j.status = c.source
+	WHERE j.id = ANY(ARRAY[c.id]) AND j.status = c.source
 	RETURNING ` + changedColumns
 
 // apply makes changes to locked jobs. The state of each comes from the

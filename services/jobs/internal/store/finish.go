@@ -67,7 +67,7 @@ const succeedJobs = `
 			lease_owner = NULL, lease_token = NULL, lease_expires_at = NULL
 		FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::bigint[]) AS f (id, token, worker, result, runtime),
 			(SELECT clock_timestamp() AS now) AS t
-		WHERE j.id = ANY($1) AND j.id = f.id AND j.lease_token = f.token AND j.status = ANY($7)
+		WHERE j.id = ANY(ARRAY[f.id]) AND j.lease_token = f.token AND j.status = ANY($7)
 		RETURNING ` + changedColumns + `, f.worker, f.runtime, j.started_at, t.now
 	), attempts AS (
 		INSERT INTO jobs.job_attempts (job_id, version, attempt_number, status, worker, runtime_ms, started_at, finished_at)

@@ -43,9 +43,10 @@ type Granted struct {
 // inPausedQueue matches the jobs of queues whose jobs may not start.
 const inPausedQueue = `j.job_type = ANY(ARRAY(SELECT t.name FROM jobs.job_types AS t JOIN jobs.queues AS q ON q.name = t.queue WHERE q.paused))`
 
-// A statement for many jobs says which rows it is about twice: as the keys of a
-// join, and as = ANY. From the join alone the planner may read the whole index and
-// look each row up among the keys, where it takes the table for empty.
+// A statement for many jobs joins them as = ANY (ARRAY[key]) and not as = key.
+// That can only be done by looking each key up. An equality it may turn round where
+// it takes the table for empty, and read the whole index to look each row up among
+// the keys; and such a plan stays when the table has grown.
 const claimJobs = `
 	WITH granted AS (
 		UPDATE jobs.jobs AS j SET
@@ -53,12 +54,12 @@ const claimJobs = `
 			lease_owner = c.worker, lease_token = c.token, lease_expires_at = t.now + make_interval(secs => $5), started_at = t.now, updated_at = t.now,
 			progress = NULL, progress_text = NULL
 		FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS c (id, token, worker), (SELECT clock_timestamp() AS now) AS t
-		WHERE j.id = ANY($1) AND j.id = c.id AND j.status = ANY($6) AND j.next_run_at <= t.now AND NOT (` + inPausedQueue + `)
+		WHERE j.id = ANY(ARRAY[c.id]) AND j.status = ANY($6) AND j.next_run_at <= t.now AND NOT (` + inPausedQueue + `)
 		RETURNING ` + changedColumns + `, j.lease_token, j.lease_owner, j.timeout_seconds, j.lease_expires_at
 	), watched AS (
 		INSERT INTO jobs.claims (look_at, job_ids) SELECT min(lease_expires_at), array_agg(id) FROM granted HAVING count(*) > 0
 	)
-	SELECT ` + grantedColumns + ` FROM granted AS j JOIN jobs.job_inputs AS i ON i.job_id = j.id WHERE i.job_id = ANY($1)`
+	SELECT ` + grantedColumns + ` FROM granted AS j JOIN jobs.job_inputs AS i ON i.job_id = ANY(ARRAY[j.id])`
 
 // grantedColumns are the columns scanned by scanGrants, in order. A payload too
 // large for a reply stays where it is.
@@ -139,8 +140,8 @@ func scanGrants(rows pgx.Rows) (jobs []changed, grants []Granted, err error) {
 // grantedBefore finds the jobs that are leased under the tokens that ask.
 func grantedBefore(ctx context.Context, tx *pg.Tx, ids, tokens []uuid.UUID) ([]Granted, error) {
 	rows, err := tx.Query(ctx, `SELECT `+grantedColumns+`
-		FROM jobs.jobs AS j JOIN jobs.job_inputs AS i ON i.job_id = j.id
-		JOIN unnest($1::uuid[], $2::uuid[]) AS c (id, token) ON j.id = c.id AND j.lease_token = c.token WHERE j.id = ANY($1)`, ids, tokens)
+		FROM unnest($1::uuid[], $2::uuid[]) AS c (id, token) JOIN jobs.jobs AS j ON j.id = ANY(ARRAY[c.id]) AND j.lease_token = c.token
+		JOIN jobs.job_inputs AS i ON i.job_id = ANY(ARRAY[j.id])`, ids, tokens)
 	if err != nil {
 		return nil, fmt.Errorf("look up earlier claims: %w", err)
 	}
@@ -183,7 +184,7 @@ func (s *Store) Renew(ctx context.Context, leases []Lease, lease time.Duration) 
 		rows, err := tx.Query(ctx, `
 			UPDATE jobs.jobs AS j SET lease_expires_at = clock_timestamp() + make_interval(secs => $3)
 			FROM unnest($1::uuid[], $2::uuid[]) AS c (id, token)
-			WHERE j.id = ANY($1) AND j.id = c.id AND j.lease_token = c.token
+			WHERE j.id = ANY(ARRAY[c.id]) AND j.lease_token = c.token
 			RETURNING j.lease_token`, ids, tokens, lease.Seconds())
 		if err != nil {
 			return fmt.Errorf("renew leases: %w", err)

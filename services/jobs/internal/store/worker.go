@@ -65,7 +65,7 @@ func (s *Store) SetProgress(ctx context.Context, progress []ProgressOf) (map[uui
 	}
 	rows, err := s.db.Pool.Query(ctx, `UPDATE jobs.jobs AS j SET progress = p.percent, progress_text = p.message
 		FROM unnest($1::uuid[], $2::uuid[], $3::float8[], $4::text[]) AS p (id, token, percent, message)
-		WHERE j.id = ANY($1) AND j.id = p.id AND j.lease_token = p.token RETURNING j.id, j.job_type`, ids, tokens, percents, texts)
+		WHERE j.id = ANY(ARRAY[p.id]) AND j.lease_token = p.token RETURNING j.id, j.job_type`, ids, tokens, percents, texts)
 	if err != nil {
 		return nil, fmt.Errorf("record progress: %w", err)
 	}
