@@ -4,6 +4,7 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -158,15 +159,24 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	limits := quota.New(buckets, defaults)
 	decisions := decision.New(pub, deps.Log, deps.Now)
 	events := eventstream.NewHub(deps.NC, deps.Log)
+	watcher := await.New(deps.NC, statusOf(deps.NC), deps.Log)
 	server := httpapi.New(opts, httpapi.Deps{
-		NC: deps.NC, Listener: deps.Listener, Admission: admit, Submitter: sized, Watcher: await.New(deps.NC, deps.Log), Events: events,
+		NC: deps.NC, Listener: deps.Listener, Admission: admit, Submitter: sized, Watcher: watcher, Events: events,
 		Decisions: decisions, Limits: limits, Buckets: buckets, Log: deps.Log, Tracer: deps.Tracer, Now: deps.Now,
 	})
 	parts := []run.Component{admit, buckets, decisions, submitter}
 	if deps.NATSDoor {
 		parts = append(parts, door.New(deps.JS, admit, limits, sized, pub, deps.Log, deps.Tracer, deps.Now))
 	}
-	return &Service{components: append(parts, events, server)}, nil
+	return &Service{components: append(parts, events, watcher, server)}, nil
+}
+
+// statusOf asks the jobs service for the state of a job.
+func statusOf(nc *nats.Conn) await.Ask {
+	return func(ctx context.Context, jobID string) (contract.Status, error) {
+		job, err := bus.Call[contract.Job](ctx, nc, contract.RPCJobsGet, contract.JobRequest{JobID: jobID})
+		return job.Status, err
+	}
 }
 
 func httpOptions(cfg Config, version string) (httpapi.Options, error) {

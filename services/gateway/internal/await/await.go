@@ -6,22 +6,37 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
 
 	"nexus.internal/libs/contract"
+	"nexus.internal/libs/telemetry"
 )
 
-// flushWithin bounds the wait for the server to know what is listened to.
-const flushWithin = 2 * time.Second
+const (
+	// flushWithin bounds the wait for the server to know what is listened to.
+	flushWithin = 2 * time.Second
+	// askWithin bounds one question for the state of a job, asking how many
+	// there are at once.
+	askWithin = 5 * time.Second
+	asking    = 16
+)
+
+// Ask tells the state of a job.
+type Ask func(ctx context.Context, jobID string) (contract.Status, error)
 
 // Watcher hands the end of a job to whoever waits for it. It listens only
-// while somebody waits.
+// while somebody waits. It is a run.Component, because events are missed while
+// the connection is lost: when it is back, the jobs waited for are asked for.
 type Watcher struct {
 	nc  *nats.Conn
+	ask Ask
 	log zerolog.Logger
 
 	mu      sync.Mutex
@@ -30,8 +45,52 @@ type Watcher struct {
 }
 
 // New makes a watcher.
-func New(nc *nats.Conn, log zerolog.Logger) *Watcher {
-	return &Watcher{nc: nc, log: log, waiting: map[string][]chan contract.Status{}}
+func New(nc *nats.Conn, ask Ask, log zerolog.Logger) *Watcher {
+	return &Watcher{nc: nc, ask: ask, log: log, waiting: map[string][]chan contract.Status{}}
+}
+
+// Name implements run.Component.
+func (w *Watcher) Name() string { return "watcher of jobs" }
+
+// Run implements run.Component.
+func (w *Watcher) Run(ctx context.Context, ready func()) error {
+	back := w.nc.StatusChanged(nats.CONNECTED)
+	defer w.nc.RemoveStatusListener(back)
+	ready()
+	for {
+		select {
+		case <-back:
+			w.askForAll(ctx)
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// askForAll looks at every job that is waited for. One that cannot be told of is
+// left to its event, and to the end of its wait.
+func (w *Watcher) askForAll(ctx context.Context) {
+	w.mu.Lock()
+	ids := slices.Collect(maps.Keys(w.waiting))
+	w.mu.Unlock()
+	var group errgroup.Group
+	group.SetLimit(asking)
+	for _, id := range ids {
+		group.Go(func() error {
+			ctx, cancel := context.WithTimeout(ctx, askWithin)
+			defer cancel()
+			status, err := w.ask(ctx, id)
+			if err != nil {
+				w.log.Debug().Err(err).Str(telemetry.FieldJobID, id).Msg("could not look at a job after the connection was lost")
+				return nil
+			}
+			if status.Finished() {
+				w.tell(id, status)
+			}
+			return nil
+		})
+	}
+	_ = group.Wait()
 }
 
 // Watch starts listening for the end of a job. Called before the job is
@@ -114,14 +173,18 @@ func (w *Watcher) receive(msg *nats.Msg) {
 		if err := json.Unmarshal(e.Data, &change); err != nil {
 			continue
 		}
-		w.mu.Lock()
-		for _, ch := range w.waiting[change.JobID] {
-			select {
-			case ch <- change.Status:
-			default:
-			}
+		w.tell(change.JobID, change.Status)
+	}
+}
+
+func (w *Watcher) tell(jobID string, status contract.Status) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, ch := range w.waiting[jobID] {
+		select {
+		case ch <- status:
+		default:
 		}
-		w.mu.Unlock()
 	}
 }
 
