@@ -104,16 +104,20 @@ func (m *measurement) measureServer(ctx context.Context, server *private.Server)
 	if m.run.Postgres, m.run.NATS, err = nexus.Versions(ctx); err != nil {
 		return err
 	}
-	if !m.opts.river {
-		return m.rounds(ctx, nexus.Round)
+	systems := []func(context.Context) error{nexus.Round}
+	if m.opts.river {
+		if err := nexus.CreateDatabase(ctx, riverDatabase); err != nil {
+			return err
+		}
+		if m.run.River, err = versionIn(m.programs.river, riverModule); err != nil {
+			return err
+		}
+		systems = append(systems, func(ctx context.Context) error { return m.river(ctx, server) })
 	}
-	if err := nexus.CreateDatabase(ctx, riverDatabase); err != nil {
+	if err := m.rounds(ctx, systems...); err != nil {
 		return err
 	}
-	if m.run.River, err = versionIn(m.programs.river, riverModule); err != nil {
-		return err
-	}
-	return m.rounds(ctx, nexus.Round, func(ctx context.Context) error { return m.river(ctx, server) })
+	return nexus.Last(ctx)
 }
 
 func (m *measurement) rounds(ctx context.Context, systems ...func(context.Context) error) error {

@@ -22,6 +22,7 @@ type options struct {
 	results      string
 	settings     []string
 	only         []string
+	finished     int
 	// args are the arguments as given.
 	args []string
 }
@@ -43,6 +44,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.BoolVar(&o.river, "river", false, "measure River on the same Postgres as well")
 	flags.IntVar(&o.rounds, "rounds", 3, "how often everything is measured; figures are medians")
 	flags.IntVar(&o.jobs, "jobs", 50_000, "how many jobs are drained at once")
+	flags.IntVar(&o.finished, "finished", 0, "measure some things again with this many finished jobs in the tables")
 	flags.StringVar(&o.binary, "binary", "", "the nexus `program` to measure (default: the one of this checkout, built first)")
 	flags.StringVar(&o.dir, "dir", os.TempDir(), "the `folder` below which data is kept during the run; its disk is part of what is measured")
 	flags.StringVar(&o.url, "url", "", "measure the nexus that runs at this `URL`, through REST only; its jobs stay there")
@@ -88,12 +90,15 @@ func (o options) check(rest []string) error {
 	if o.jobs < 1 || o.jobs > 1_000_000 {
 		errs = append(errs, fmt.Errorf("--jobs is %d: want 1 to 1000000", o.jobs))
 	}
+	if o.finished < 0 || o.finished > 50_000_000 {
+		errs = append(errs, fmt.Errorf("--finished is %d: want 0 to 50000000", o.finished))
+	}
 	if o.url != "" {
 		if o.key == "" {
 			errs = append(errs, errors.New("--url needs --key"))
 		}
-		if o.river || o.binary != "" || len(o.settings)+len(o.only) > 0 {
-			errs = append(errs, errors.New("--url measures a nexus that runs already: --river, --binary, --set and --only are for one of our own"))
+		if o.river || o.binary != "" || len(o.settings)+len(o.only) > 0 || o.finished > 0 {
+			errs = append(errs, errors.New("--url measures a nexus that runs already: --river, --binary, --set, --only and --finished are for one of our own"))
 		}
 		if !strings.HasPrefix(o.url, "http://") || strings.Trim(o.url[len("http://"):], "/") == "" {
 			errs = append(errs, fmt.Errorf("--url is %q: want http://host:port", o.url))
@@ -114,9 +119,9 @@ func (o options) addr() string {
 // lengths are how long things are measured.
 func (o options) lengths() suite.Options {
 	if o.quick {
-		return suite.Options{Phase: time.Second, Together: 2 * time.Second, Jobs: o.jobs, IdleJobs: 20, Only: o.only}
+		return suite.Options{Phase: time.Second, Together: 2 * time.Second, Jobs: o.jobs, IdleJobs: 20, Finished: o.finished, Only: o.only}
 	}
-	return suite.Options{Phase: 4 * time.Second, Together: 6 * time.Second, Jobs: o.jobs, IdleJobs: 200, Only: o.only}
+	return suite.Options{Phase: 4 * time.Second, Together: 6 * time.Second, Jobs: o.jobs, IdleJobs: 200, Finished: o.finished, Only: o.only}
 }
 
 // limit bounds the whole run, without what is built before it.
@@ -124,7 +129,7 @@ func (o options) limit() time.Duration {
 	if o.quick {
 		return 90 * time.Second
 	}
-	return time.Duration(o.rounds) * 200 * time.Second
+	return time.Duration(o.rounds)*240*time.Second + time.Duration(o.finished)*200*time.Microsecond
 }
 
 // command is how to run the same again, without a key.

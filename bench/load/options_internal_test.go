@@ -19,7 +19,7 @@ func TestParse(t *testing.T) {
 	require.Equal(t, 50_000, o.jobs)
 	require.Equal(t, "x.md", o.results)
 	require.Equal(t, []string{"NEXUS_DB_POOL_SIZE=9", "NEXUS_LOG_LEVEL=warn"}, o.settings)
-	require.LessOrEqual(t, o.limit(), 10*time.Minute)
+	require.LessOrEqual(t, o.limit(), 12*time.Minute)
 
 	quick, err := parse([]string{"--quick", "--rounds", "7"}, io.Discard)
 	require.NoError(t, err)
@@ -32,17 +32,21 @@ func TestParse(t *testing.T) {
 func TestParseRefuses(t *testing.T) {
 	t.Parallel()
 	for args, want := range map[string]string{
-		"now":                                 `unexpected argument "now"`,
-		"--rounds 0":                          "--rounds is 0",
-		"--jobs 0":                            "--jobs is 0",
-		"--set LEVEL=warn":                    "want NEXUS_NAME=VALUE",
-		"--set NEXUS_LEVEL":                   "want NEXUS_NAME=VALUE",
-		"--url http://h:1":                    "--url needs --key",
-		"--url h:1 --key k":                   "want http://host:port",
-		"--url http:// --key k":               "want http://host:port",
-		"--url http://h:1 --key k --river":    "--river, --binary and --set",
-		"--url http://h:1 --key k --binary b": "--river, --binary and --set",
-		"--url http://h:1 --key k --set NEXUS_A=1 ": "--river, --binary and --set",
+		"now":                                       `unexpected argument "now"`,
+		"--rounds 0":                                "--rounds is 0",
+		"--jobs 0":                                  "--jobs is 0",
+		"--set LEVEL=warn":                          "want NEXUS_NAME=VALUE",
+		"--set NEXUS_LEVEL":                         "want NEXUS_NAME=VALUE",
+		"--url http://h:1":                          "--url needs --key",
+		"--url h:1 --key k":                         "want http://host:port",
+		"--url http:// --key k":                     "want http://host:port",
+		"--url http://h:1 --key k --river":          "--river, --binary, --set",
+		"--url http://h:1 --key k --binary b":       "--river, --binary, --set",
+		"--url http://h:1 --key k --only idle":      "--only and --finished",
+		"--url http://h:1 --key k --finished 1":     "--only and --finished",
+		"--finished -1":                             "--finished is -1",
+		"--only idle,sleep":                         `no step "sleep"`,
+		"--url http://h:1 --key k --set NEXUS_A=1 ": "--river, --binary, --set",
 	} {
 		_, err := parse(strings.Fields(args), io.Discard)
 		require.ErrorContains(t, err, want, args)

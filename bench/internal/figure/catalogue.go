@@ -25,6 +25,8 @@ type Group string
 const (
 	Floors  Group = "Floors"
 	Nexus   Group = "Nexus"
+	Full    Group = "Nexus with many finished jobs"
+	Three   Group = "Nexus with three processes of jobs and workers"
 	River   Group = "River"
 	Machine Group = "Machine"
 )
@@ -57,9 +59,11 @@ func Catalogue() []Description {
 		{SubmitREST256, Nexus, Rate, "the same, 256 connections"},
 		{SubmitCommands1, Nexus, Rate, "submit on the command stream, 1 job a command, 16 producers"},
 		{SubmitCommands64, Nexus, Rate, "the same, 64 jobs a command"},
+		{SubmitBatch500, Nexus, Rate, "submit over REST in batches of 500, 16 connections"},
 		{Drain, Nexus, Rate, "drain of jobs enqueued before, until Postgres has all finished"},
 		{TogetherREST16, Nexus, Rate, "both at once, REST, 16 producers one at a time"},
 		{TogetherREST256, Nexus, Rate, "the same, 256 producers"},
+		{TogetherBatch100, Nexus, Rate, "both at once, REST, 16 producers, batches of 100"},
 		{TogetherCommands, Nexus, Rate, "both at once, command stream, 16 producers, 64 jobs a command"},
 		{SubmitREST16, Nexus, Latency, "submit over REST under load, 16 connections"},
 		{SubmitREST64, Nexus, Latency, "the same, 64 connections"},
@@ -77,6 +81,16 @@ func Catalogue() []Description {
 		{Twice, Nexus, Count, "jobs run twice"},
 		{Unconfirmed, Nexus, Count, "submits answered before their commit (202)"},
 		{Refused, Nexus, Count, "submits refused for now (429, 503)"},
+
+		{FullSubmitREST256, Full, Rate, "submit over REST, one job a request, 256 connections"},
+		{FullDrain, Full, Rate, "drain of jobs enqueued before"},
+		{FullTogetherREST256, Full, Rate, "both at once, REST, 256 producers"},
+		{FullSubmitREST256, Full, Latency, "submit over REST under load, 256 connections"},
+		{FullRows, Full, Count, "finished jobs in the tables"},
+
+		{ThreeDrain, Three, Rate, "drain of jobs enqueued before"},
+		{ThreeTogetherREST256, Three, Rate, "both at once, REST, 256 producers"},
+		{ThreeShared, Three, Share, "share of the drained jobs that the process with fewest ran"},
 
 		{RiverInsert, River, Rate, "Insert, 16 producers"},
 		{RiverInsertBatch, River, Rate, "InsertManyFast of 500, 16 producers"},

@@ -21,10 +21,12 @@ const (
 	SubmitREST256     = "nexus.submit_rest_256"
 	SubmitCommands1   = "nexus.submit_commands_1"
 	SubmitCommands64  = "nexus.submit_commands_64"
+	SubmitBatch500    = "nexus.submit_batch_500"
 	Drain             = "nexus.drain"
 	TogetherREST256   = "nexus.together_rest_256"
 	TogetherREST16    = "nexus.together_rest_16"
 	TogetherCommands  = "nexus.together_commands"
+	TogetherBatch100  = "nexus.together_batch_100"
 	IdleAnswered      = "nexus.idle_answered"
 	IdleBegun         = "nexus.idle_begun"
 	IdleStartedEvent  = "nexus.idle_started_event"
@@ -44,6 +46,19 @@ const (
 	suffixCPUPlatform = ".cpu_platform"
 	suffixCPUPostgres = ".cpu_postgres"
 	suffixCPUClient   = ".cpu_client"
+)
+
+// The same with millions of finished jobs in the tables, and with three processes
+// of the jobs service and its workers.
+const (
+	FullSubmitREST256   = "full.submit_rest_256"
+	FullDrain           = "full.drain"
+	FullTogetherREST256 = "full.together_rest_256"
+	FullRows            = "full.rows"
+
+	ThreeDrain           = "three.drain"
+	ThreeTogetherREST256 = "three.together_rest_256"
+	ThreeShared          = "three.shared"
 )
 
 // River.

@@ -9,7 +9,11 @@ import (
 )
 
 // DB is the database of a private nexus, opened as its superuser.
-type DB struct{ Pool *pgxpool.Pool }
+type DB struct {
+	Pool *pgxpool.Pool
+	// filled says that there are jobs which are not measured.
+	filled bool
+}
 
 // Open opens a database over at most connections connections, all of them
 // opened before anything is timed.
@@ -52,9 +56,14 @@ func (db *DB) Create(ctx context.Context, name string) error {
 	return db.run(ctx, "CREATE DATABASE "+pgx.Identifier{name}.Sanitize())
 }
 
-// Clear forgets every job, and starts a checkpoint so that the next phase finds
-// the server at rest. The audit trail stays: it can only grow.
+// Clear forgets every job but those of Fill, and makes a checkpoint so that the
+// next phase finds the server at rest. The audit trail stays: it can only grow.
 func (db *DB) Clear(ctx context.Context) error {
+	if db.filled {
+		return db.run(ctx, `DELETE FROM jobs.jobs WHERE created_at >= `+measured, `DELETE FROM jobs.job_inputs WHERE job_id >= `+firstID,
+			`DELETE FROM jobs.job_attempts WHERE job_id >= `+firstID, `TRUNCATE jobs.dispatches, jobs.claims, jobs.outbox`,
+			`VACUUM jobs.jobs, jobs.job_inputs, jobs.job_attempts`, `CHECKPOINT`)
+	}
 	return db.run(ctx, `TRUNCATE jobs.jobs, jobs.job_inputs, jobs.job_attempts, jobs.job_artifacts, jobs.dispatches, jobs.claims, jobs.outbox`, `CHECKPOINT`)
 }
 
@@ -81,7 +90,7 @@ type Tally struct {
 func (db *DB) Tally(ctx context.Context) (Tally, error) {
 	var t Tally
 	err := db.Pool.QueryRow(ctx, `SELECT count(*), count(*) FILTER (WHERE status = 'succeeded'),
-		(SELECT count(*) FROM jobs.job_attempts) FROM jobs.jobs`).Scan(&t.Jobs, &t.Succeeded, &t.Attempts)
+		(SELECT count(*) FROM jobs.job_attempts WHERE job_id >= `+firstID+`) FROM jobs.jobs WHERE created_at >= `+measured).Scan(&t.Jobs, &t.Succeeded, &t.Attempts)
 	if err != nil {
 		return t, fmt.Errorf("count the jobs: %w", err)
 	}
@@ -90,7 +99,7 @@ func (db *DB) Tally(ctx context.Context) (Tally, error) {
 
 // Succeeded counts the finished jobs.
 func (db *DB) Succeeded(ctx context.Context) (int64, error) {
-	return one[int64](ctx, db, "count the finished jobs", `SELECT count(*) FROM jobs.jobs WHERE status = 'succeeded'`)
+	return one[int64](ctx, db, "count the finished jobs", `SELECT count(*) FROM jobs.jobs WHERE status = 'succeeded' AND created_at >= `+measured)
 }
 
 // Unpublished counts the outbox rows whose messages may not be in the broker.

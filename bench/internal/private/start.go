@@ -54,9 +54,10 @@ type Server struct {
 	// DataDir is where it keeps everything.
 	DataDir string
 
-	cmd    *exec.Cmd
-	ended  chan struct{}
-	endErr error // set before ended is closed
+	settings []string
+	cmd      *exec.Cmd
+	ended    chan struct{}
+	endErr   error // set before ended is closed
 }
 
 // Start starts a nexus and returns once it serves. ctx bounds its life: when it
@@ -71,7 +72,7 @@ func Start(ctx context.Context, opts Options) (*Server, error) {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the data folder: %w", err), os.RemoveAll(dir))
 	}
-	s := &Server{DataDir: filepath.Join(dir, "data"), Key: "bench-" + rand.Text(), ended: make(chan struct{})}
+	s := &Server{DataDir: filepath.Join(dir, "data"), Key: "bench-" + rand.Text(), settings: opts.Settings, ended: make(chan struct{})}
 	out, err := s.launch(ctx, dir, opts)
 	if err == nil {
 		err = s.awaitReady(ctx, out)

@@ -2,11 +2,12 @@ package report
 
 import "nexus.internal/bench/internal/figure"
 
-// Goal is what a figure ought to be: a multiple of River's in the same run, or
-// an amount.
+// Goal is what a figure ought to be: a multiple of River's, or of another of our
+// own, in the same run, or an amount.
 type Goal struct {
 	Title string
-	// Ours is the figure; Rivals is River's, "" where the goal is an amount.
+	// Ours is the figure; Rivals is what it is held against, "" where the goal is
+	// an amount.
 	Ours, Rivals string
 	// Kind is how both are shown.
 	Kind figure.Kind
@@ -20,11 +21,11 @@ type Goal struct {
 func Goals() []Goal {
 	return []Goal{
 		{Title: "submit over REST, one job a request, 256 connections", Ours: figure.SubmitREST256, Rivals: figure.RiverInsert, Kind: figure.Rate, Bound: 3},
-		{Title: "submit in batches: 64 a command on the stream, against InsertManyFast of 500", Ours: figure.SubmitCommands64, Rivals: figure.RiverInsertBatch, Kind: figure.Rate, Bound: 1},
+		{Title: "submit over REST in batches of 500, against InsertManyFast of 500", Ours: figure.SubmitBatch500, Rivals: figure.RiverInsertBatch, Kind: figure.Rate, Bound: 1},
 		{Title: "drain, against 100 workers", Ours: figure.Drain, Rivals: figure.RiverDrain100, Kind: figure.Rate, Bound: 2},
 		{Title: "drain, against 2,000 workers", Ours: figure.Drain, Rivals: figure.RiverDrain2000, Kind: figure.Rate, Bound: 1.5},
 		{Title: "both at once, 256 producers one at a time, against 16", Ours: figure.TogetherREST256, Rivals: figure.RiverTogether, Kind: figure.Rate, Bound: 3},
-		{Title: "both at once in batches: 64 a command, against batches of 100", Ours: figure.TogetherCommands, Rivals: figure.RiverTogetherBatch, Kind: figure.Rate, Bound: 2},
+		{Title: "both at once in batches of 100", Ours: figure.TogetherBatch100, Rivals: figure.RiverTogetherBatch, Kind: figure.Rate, Bound: 2},
 		{Title: "idle: submit → started, p50", Ours: figure.P50(figure.IdleStartedEvent), Kind: figure.Latency, Bound: 1.5, AtMost: true},
 		{Title: "idle: submit → started, p99", Ours: figure.P99(figure.IdleStartedEvent), Kind: figure.Latency, Bound: 8, AtMost: true},
 		{Title: "idle: submit → done seen by a reader, p50", Ours: figure.P50(figure.IdleDoneEvent), Kind: figure.Latency, Bound: 2.5, AtMost: true},
@@ -32,6 +33,11 @@ func Goals() []Goal {
 		{Title: "idle: a request with a key that is known, over one that needs none, p50", Ours: figure.P50(figure.AccessCost), Kind: figure.Latency, Bound: 0.2, AtMost: true},
 		{Title: "Postgres log per job", Ours: figure.WAL, Rivals: figure.RiverWAL, Kind: figure.Bytes, Bound: 0.5, AtMost: true},
 		{Title: "memory of the process under load", Ours: figure.MemoryPeak, Kind: figure.Mebibytes, Bound: 150, AtMost: true},
+		{Title: "with many finished jobs: submit, against none", Ours: figure.FullSubmitREST256, Rivals: figure.SubmitREST256, Kind: figure.Rate, Bound: .85},
+		{Title: "with many finished jobs: drain, against none", Ours: figure.FullDrain, Rivals: figure.Drain, Kind: figure.Rate, Bound: .85},
+		{Title: "with many finished jobs: both at once, against none", Ours: figure.FullTogetherREST256, Rivals: figure.TogetherREST256, Kind: figure.Rate, Bound: .85},
+		{Title: "three processes of jobs and workers: drain, against one", Ours: figure.ThreeDrain, Rivals: figure.Drain, Kind: figure.Rate, Bound: 1},
+		{Title: "three processes of jobs and workers: both at once, against one", Ours: figure.ThreeTogetherREST256, Rivals: figure.TogetherREST256, Kind: figure.Rate, Bound: 1},
 		{Title: "jobs lost", Ours: figure.Lost, Kind: figure.Count, Bound: 0, AtMost: true},
 		{Title: "jobs run twice", Ours: figure.Twice, Kind: figure.Count, Bound: 0, AtMost: true},
 	}

@@ -86,7 +86,7 @@ func plural(n int, what string) string {
 
 func goalTable(sheet *figure.Sheet) string {
 	var b strings.Builder
-	b.WriteString("### Goals\n\n| figure | Nexus | River | ratio | goal | met |\n|---|---:|---:|---:|---:|---|\n")
+	b.WriteString("### Goals\n\n| figure | Nexus | River, or without | ratio | goal | met |\n|---|---:|---:|---:|---:|---|\n")
 	for _, g := range Goals() {
 		o := g.judge(sheet)
 		sign := "≥"

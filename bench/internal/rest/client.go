@@ -59,6 +59,27 @@ func (c *Client) Submit(body []byte) (Submitted, error) {
 	return out, err
 }
 
+// BatchBody is the body of a batch of no-op jobs.
+func BatchBody(payloads []json.RawMessage) []byte {
+	body := []byte(`{"jobs":[`)
+	for i, p := range payloads {
+		if i > 0 {
+			body = append(body, ',')
+		}
+		body = append(body, SubmitBody(p)...)
+	}
+	return append(body, "]}"...)
+}
+
+// SubmitBatch submits jobs with a body of BatchBody.
+func (c *Client) SubmitBatch(body []byte) ([]Submitted, error) {
+	var out struct {
+		Jobs []Submitted `json:"jobs"`
+	}
+	err := c.ask(http.MethodPost, "/api/v1/jobs/batch", body, &out)
+	return out.Jobs, err
+}
+
 // Job reads one job.
 func (c *Client) Job(id string) (contract.Job, error) {
 	var out contract.Job

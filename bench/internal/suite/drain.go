@@ -26,26 +26,32 @@ const (
 // drain measures how fast jobs are ended that were all there before the workers
 // began, and what they cost in the log of Postgres from submit to audit.
 func (n *Nexus) drain(ctx context.Context) error {
-	if err := n.pauseWorkers(ctx); err != nil {
-		return err
-	}
-	if err := n.clear(ctx); err != nil {
-		return err
-	}
-	log, err := n.db.LogPosition(ctx)
+	log, err := n.drainAs(ctx, figure.Drain)
 	if err != nil {
-		return err
-	}
-	if err := n.enqueue(ctx); err != nil {
-		return err
-	}
-	if err := n.measured(figure.Drain, func() (pace.Result, error) { return n.runAll(ctx) }); err != nil {
 		return err
 	}
 	if err := n.afterDrain(ctx, log); err != nil {
 		return err
 	}
 	return n.tally(ctx, int64(n.opts.Jobs))
+}
+
+// drainAs measures a drain under a name, and returns where the log of Postgres
+// was before its first job.
+func (n *Nexus) drainAs(ctx context.Context, name string) (log int64, err error) {
+	if err := n.pauseWorkers(ctx); err != nil {
+		return 0, err
+	}
+	if err := n.clear(ctx); err != nil {
+		return 0, err
+	}
+	if log, err = n.db.LogPosition(ctx); err != nil {
+		return 0, err
+	}
+	if err := n.enqueue(ctx); err != nil {
+		return 0, err
+	}
+	return log, n.measured(name, func() (pace.Result, error) { return n.runAll(ctx) })
 }
 
 // enqueue submits the jobs of the drain, all but the last, and lets everything

@@ -98,15 +98,28 @@ func (n *Nexus) Versions(ctx context.Context) (postgres, nats string, err error)
 func (n *Nexus) CreateDatabase(ctx context.Context, name string) error { return n.db.Create(ctx, name) }
 
 // Steps names what a round measures, in order.
-func Steps() []string { return []string{"floors", "access", "submit", "drain", "together", "idle"} }
+func Steps() []string {
+	return []string{"floors", "access", "submit", "drain", "together", "idle", "three", "full"}
+}
+
+// Last measures what comes after all rounds, because it leaves something behind.
+func (n *Nexus) Last(ctx context.Context) error {
+	if !n.wants("full") {
+		return nil
+	}
+	return errors.Join(n.full(ctx), n.server.Err())
+}
+
+func (n *Nexus) wants(step string) bool { return len(n.opts.Only) == 0 || slices.Contains(n.opts.Only, step) }
 
 // Round measures everything once, or those steps that Options.Only names.
 func (n *Nexus) Round(ctx context.Context) error {
 	steps := map[string][]func(context.Context) error{
 		"floors": {n.floors, n.health}, "access": {n.access}, "submit": {n.submitting}, "drain": {n.drain}, "together": {n.together}, "idle": {n.idle},
+		"three": {n.three},
 	}
 	for _, name := range Steps() {
-		if len(n.opts.Only) > 0 && !slices.Contains(n.opts.Only, name) {
+		if !n.wants(name) {
 			continue
 		}
 		for _, step := range steps[name] {

@@ -18,6 +18,9 @@ type Options struct {
 	Phase, Together time.Duration
 	// Jobs are drained at once.
 	Jobs int
+	// Finished are put into the tables before some things are measured again; none
+	// measures nothing again.
+	Finished int
 	// Only are the steps to measure; none means all.
 	Only []string
 	// IdleJobs are run one at a time for each of the latencies of an idle system.

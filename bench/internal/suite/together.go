@@ -33,23 +33,47 @@ type source struct {
 
 // together measures jobs that come in and are run at once.
 func (n *Nexus) together(ctx context.Context) error {
-	for _, s := range []submitPhase{{figure.TogetherREST16, producers}, {figure.TogetherREST256, 256}} {
-		client := rest.New(n.addr, n.key, s.connections)
-		err := n.flow(ctx, source{
-			name: s.name, producers: s.connections, batch: 1, memory: s.name == figure.TogetherREST256,
-			submit: func(ctx context.Context, producer, turn int) (int, error) {
-				return n.submit(ctx, client, producer+turn)
-			},
-		})
-		client.Close()
-		if err != nil {
+	for _, s := range []submitPhase{{figure.TogetherREST16, producers}, {figure.TogetherREST256, many}} {
+		if err := n.togetherREST(ctx, s); err != nil {
 			return err
 		}
+	}
+	if err := n.togetherBatches(ctx); err != nil {
+		return err
 	}
 	return n.flow(ctx, source{
 		name: figure.TogetherCommands, producers: producers, batch: contract.MaxSubmissions,
 		submit: func(ctx context.Context, producer, turn int) (int, error) {
 			return n.command(ctx, contract.MaxSubmissions, producer+turn)
+		},
+	})
+}
+
+// many producers submit at once where they do so one at a time.
+const many = 256
+
+func (n *Nexus) togetherREST(ctx context.Context, s submitPhase) error {
+	client := rest.New(n.addr, n.key, s.connections)
+	defer client.Close()
+	return n.flow(ctx, source{
+		name: s.name, producers: s.connections, batch: 1, memory: s.name == figure.TogetherREST256,
+		submit: func(ctx context.Context, producer, turn int) (int, error) {
+			return n.submit(ctx, client, producer+turn)
+		},
+	})
+}
+
+// batchTogether is how many jobs a batch over REST has while others run.
+const batchTogether = 100
+
+func (n *Nexus) togetherBatches(ctx context.Context) error {
+	client := rest.New(n.addr, n.key, producers)
+	defer client.Close()
+	bodies := n.batches(batchTogether)
+	return n.flow(ctx, source{
+		name: figure.TogetherBatch100, producers: producers, batch: batchTogether,
+		submit: func(ctx context.Context, producer, turn int) (int, error) {
+			return n.batch(ctx, client, bodies[(producer+turn)%len(bodies)])
 		},
 	})
 }
