@@ -110,7 +110,9 @@ func (n *Nexus) Last(ctx context.Context) error {
 	return errors.Join(n.full(ctx), n.server.Err())
 }
 
-func (n *Nexus) wants(step string) bool { return len(n.opts.Only) == 0 || slices.Contains(n.opts.Only, step) }
+func (n *Nexus) wants(step string) bool {
+	return len(n.opts.Only) == 0 || slices.Contains(n.opts.Only, step)
+}
 
 // Round measures everything once, or those steps that Options.Only names.
 func (n *Nexus) Round(ctx context.Context) error {
