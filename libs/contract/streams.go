@@ -62,7 +62,7 @@ func Streams() []Stream {
 // lease; a silent run message is delivered again after it.
 func Consumers(lease time.Duration) []Consumer {
 	out := []Consumer{
-		{Stream: StreamCommands, Durable: ConsumerRecorder, Filter: PatternCommands, AckWait: 30 * time.Second, MaxAckPending: 20_000},
+		{Stream: StreamCommands, Durable: ConsumerRecorder, Filter: PatternCommands, AckWait: 15 * time.Second, MaxAckPending: 20_000},
 		{Stream: StreamSubmit, Durable: ConsumerDoor, Filter: PatternSubmit, AckWait: 30 * time.Second, MaxAckPending: 5_000},
 		{Stream: StreamEvents, Durable: ConsumerAudit, Filter: PatternEvents, AckWait: 30 * time.Second, MaxAckPending: 20_000},
 		{Stream: StreamEvents, Durable: ConsumerWebhooks, Filter: PatternJobEvents, AckWait: 30 * time.Second, MaxAckPending: 20_000},
