@@ -61,6 +61,7 @@ func Catalogue() []Description {
 		{SubmitCommands64, Nexus, Rate, "the same, 64 jobs a command"},
 		{SubmitBatch500, Nexus, Rate, "submit over REST in batches of 500, 16 connections"},
 		{Drain, Nexus, Rate, "drain of jobs enqueued before, until Postgres has all finished"},
+		{Drain2000, Nexus, Rate, "the same with 2,000 workers, 1,900 of them in a second process"},
 		{TogetherREST16, Nexus, Rate, "both at once, REST, 16 producers one at a time"},
 		{TogetherREST256, Nexus, Rate, "the same, 256 producers"},
 		{TogetherBatch100, Nexus, Rate, "both at once, REST, 16 producers, batches of 100"},

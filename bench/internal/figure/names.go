@@ -23,6 +23,7 @@ const (
 	SubmitCommands64  = "nexus.submit_commands_64"
 	SubmitBatch500    = "nexus.submit_batch_500"
 	Drain             = "nexus.drain"
+	Drain2000         = "nexus.drain_2000"
 	TogetherREST256   = "nexus.together_rest_256"
 	TogetherREST16    = "nexus.together_rest_16"
 	TogetherCommands  = "nexus.together_commands"

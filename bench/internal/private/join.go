@@ -17,9 +17,9 @@ import (
 // joinWithin bounds the start of one more process.
 const joinWithin = 30 * time.Second
 
-// Join starts n more processes of one service beside the server, and returns once
-// they serve. stop ends them.
-func (s *Server) Join(ctx context.Context, service string, n int) (stop func() error, err error) {
+// Join starts n more processes of one service beside the server, with further
+// settings, and returns once they serve. stop ends them.
+func (s *Server) Join(ctx context.Context, service string, n int, settings ...string) (stop func() error, err error) {
 	var joined []*exec.Cmd
 	stop = func() error {
 		var errs []error
@@ -32,7 +32,7 @@ func (s *Server) Join(ctx context.Context, service string, n int) (stop func() e
 		return errors.Join(errs...)
 	}
 	for i := range n {
-		cmd, err := s.joinOne(ctx, service, i)
+		cmd, err := s.joinOne(ctx, service, i, settings)
 		if cmd != nil {
 			joined = append(joined, cmd)
 		}
@@ -43,7 +43,7 @@ func (s *Server) Join(ctx context.Context, service string, n int) (stop func() e
 	return stop, nil
 }
 
-func (s *Server) joinOne(ctx context.Context, service string, i int) (*exec.Cmd, error) {
+func (s *Server) joinOne(ctx context.Context, service string, i int, settings []string) (*exec.Cmd, error) {
 	log, err := os.Create(filepath.Join(filepath.Dir(s.DataDir), fmt.Sprintf("%s-%d.log", service, i)))
 	if err != nil {
 		return nil, fmt.Errorf("make a log: %w", err)
@@ -53,6 +53,7 @@ func (s *Server) joinOne(ctx context.Context, service string, i int) (*exec.Cmd,
 	cmd.Dir, cmd.SysProcAttr = filepath.Dir(s.DataDir), &syscall.SysProcAttr{Setpgid: true}
 	cmd.Env = append(s.environment(s.settings), "NEXUS_NATS_URL="+s.NATSURL,
 		"NEXUS_NATS_KEYS_DIR="+filepath.Dir(s.NATSKeyFile), "NEXUS_DATABASE_URL="+s.DatabaseURL)
+	cmd.Env = append(cmd.Env, settings...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = stopWithin

@@ -22,8 +22,8 @@ func Goals() []Goal {
 	return []Goal{
 		{Title: "submit over REST, one job a request, 256 connections", Ours: figure.SubmitREST256, Rivals: figure.RiverInsert, Kind: figure.Rate, Bound: 3},
 		{Title: "submit over REST in batches of 500, against InsertManyFast of 500", Ours: figure.SubmitBatch500, Rivals: figure.RiverInsertBatch, Kind: figure.Rate, Bound: 1},
-		{Title: "drain, against 100 workers", Ours: figure.Drain, Rivals: figure.RiverDrain100, Kind: figure.Rate, Bound: 2},
-		{Title: "drain, against 2,000 workers", Ours: figure.Drain, Rivals: figure.RiverDrain2000, Kind: figure.Rate, Bound: 1.5},
+		{Title: "drain, 100 workers", Ours: figure.Drain, Rivals: figure.RiverDrain100, Kind: figure.Rate, Bound: 2},
+		{Title: "drain, 2,000 workers", Ours: figure.Drain2000, Rivals: figure.RiverDrain2000, Kind: figure.Rate, Bound: 1.5},
 		{Title: "both at once, 256 producers one at a time, against 16", Ours: figure.TogetherREST256, Rivals: figure.RiverTogether, Kind: figure.Rate, Bound: 3},
 		{Title: "both at once in batches of 100", Ours: figure.TogetherBatch100, Rivals: figure.RiverTogetherBatch, Kind: figure.Rate, Bound: 2},
 		{Title: "idle: submit → started, p50", Ours: figure.P50(figure.IdleStartedEvent), Kind: figure.Latency, Bound: 1.5, AtMost: true},

@@ -30,10 +30,23 @@ func (n *Nexus) drain(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := n.afterDrain(ctx, log); err != nil {
+	if err := errors.Join(n.afterDrain(ctx, log), n.tally(ctx, int64(n.opts.Jobs))); err != nil {
 		return err
 	}
-	return n.tally(ctx, int64(n.opts.Jobs))
+	return n.drainWide(ctx)
+}
+
+// drainWide is the drain with 2,000 workers: those of the server and 1,900 more.
+func (n *Nexus) drainWide(ctx context.Context) (err error) {
+	stop, err := n.server.Join(ctx, "jobs", 1, "NEXUS_BENCH_WORKERS=1900")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stop()) }()
+	if _, err := n.drainAs(ctx, figure.Drain2000); err != nil {
+		return err
+	}
+	return errors.Join(n.published(ctx), n.audited(ctx), n.tally(ctx, int64(n.opts.Jobs)))
 }
 
 // drainAs measures a drain under a name, and returns where the log of Postgres
