@@ -307,7 +307,6 @@ func TestBusyWriterRestsUntilAGroupIsFull(t *testing.T) {
 	h.add(t, 2, 3)
 	h.turns <- struct{}{}
 	require.Equal(t, []int{2, 3}, <-h.flushing, "after a lone item nobody rests")
-	time.Sleep(2 * time.Millisecond)
 	h.turns <- struct{}{}
 	// It rests no longer than the flush took, so an hour is not waited for.
 	h.add(t, 4)
