@@ -54,6 +54,45 @@ func TestRowsMatchTheSchema(t *testing.T) {
 	testkit.RequireRowsMatch(t, db, store.Rows())
 }
 
+func room() store.Room { return store.Room{PerHost: 4, PerOwner: 10, Free: 10} }
+
+// Owners take turns: also at a host that they share, and also where one of them
+// has many hosts with much that is due for longer.
+func TestClaimsAreFairToOwners(t *testing.T) {
+	t.Parallel()
+	st, _ := open(t)
+	of := func(owner string, n int, hosts ...string) {
+		t.Helper()
+		var drafts []hook.Draft
+		for _, host := range hosts {
+			for range n {
+				d := draft(host)
+				d.Owner = owner
+				drafts = append(drafts, d)
+			}
+		}
+		require.NoError(t, st.Add(t.Context(), drafts, secret))
+	}
+	claimed := func(r store.Room) string {
+		t.Helper()
+		got, err := st.Claim(t.Context(), r, time.Minute)
+		require.NoError(t, err)
+		count := map[string]int{}
+		for _, c := range got {
+			count[c.Owner+"@"+c.Host]++
+		}
+		return fmt.Sprint(count)
+	}
+	of("ann", 50, "shared", "a1", "a2", "a3", "a4", "a5")
+	of("bob", 2, "shared")
+	of("cat", 1, "c1")
+	require.Equal(t, "map[bob@shared:1]", claimed(store.Room{Owners: map[string]int{"ann": 3, "cat": 1}, PerHost: 4, PerOwner: 4, Free: 1}))
+	require.Equal(t, "map[]", claimed(store.Room{Owners: map[string]int{"ann": 4, "bob": 4, "cat": 4}, PerHost: 4, PerOwner: 4, Free: 9}))
+	require.Equal(t, "map[cat@c1:1]", claimed(store.Room{Owners: map[string]int{"ann": 3, "bob": 1}, PerHost: 4, PerOwner: 4, Free: 1}))
+	require.Equal(t, "map[bob@shared:1]", claimed(store.Room{Hosts: map[string]int{"shared": 3}, Owners: map[string]int{"ann": 3}, PerHost: 4, PerOwner: 4, Free: 1}))
+	require.Equal(t, "map[ann@a1:1 ann@a2:1 ann@a3:1 ann@a4:1]", claimed(store.Room{Hosts: map[string]int{"shared": 4, "a5": 4}, PerHost: 4, PerOwner: 4, Free: 9}))
+}
+
 // A claim takes few of each host, fewest under way first, and none twice.
 func TestClaimsAreFair(t *testing.T) {
 	t.Parallel()
@@ -66,7 +105,7 @@ func TestClaimsAreFair(t *testing.T) {
 	require.NoError(t, st.Add(t.Context(), drafts, secret))
 	claimed := func(busy map[string]int, limit int) string {
 		t.Helper()
-		got, err := st.Claim(t.Context(), busy, 4, limit, time.Minute)
+		got, err := st.Claim(t.Context(), store.Room{Hosts: busy, PerHost: 4, PerOwner: 10, Free: limit}, time.Minute)
 		require.NoError(t, err)
 		hosts := map[string]int{}
 		for _, c := range got {
@@ -88,12 +127,12 @@ func TestClaimsRunOut(t *testing.T) {
 	t.Parallel()
 	st, db := open(t)
 	require.NoError(t, st.Add(t.Context(), []hook.Draft{draft("a")}, secret))
-	first, err := st.Claim(t.Context(), nil, 4, 10, time.Millisecond)
+	first, err := st.Claim(t.Context(), room(), time.Millisecond)
 	require.NoError(t, err)
 	require.Len(t, first, 1)
 	var second []hook.Claimed
 	testkit.Eventually(t, func() bool {
-		second, err = st.Claim(t.Context(), nil, 4, 10, time.Minute)
+		second, err = st.Claim(t.Context(), room(), time.Minute)
 		return err == nil && len(second) == 1
 	}, "the claim did not run out")
 	require.Equal(t, first[0].ID, second[0].ID)
