@@ -146,6 +146,30 @@ func TestClaimsRunOut(t *testing.T) {
 	require.Equal(t, "delivered", status)
 }
 
+// A subscription ends with its deliveries, however many there are, and only at
+// the word of its owner.
+func TestDeleteTakesEveryDeliveryAlong(t *testing.T) {
+	t.Parallel()
+	st, db := open(t)
+	sub, other := subscribe(t, st, "ann"), subscribe(t, st, "ann")
+	const many = 12_000
+	for _, s := range []hook.Subscription{sub, other} {
+		_, err := db.Pool.Exec(t.Context(), `INSERT INTO webhooks.deliveries (id, subscription_id, owner, event_id, event, host, body)
+			SELECT gen_random_uuid(), $1, 'ann', 'e/' || n, 'job.failed', 'example.com', '{}' FROM generate_series(1, $2::int) AS n`, s.ID, many)
+		require.NoError(t, err)
+	}
+	count := func() (n int) {
+		t.Helper()
+		require.NoError(t, db.Pool.QueryRow(t.Context(), `SELECT count(*) FROM webhooks.deliveries`).Scan(&n))
+		return n
+	}
+	require.ErrorIs(t, st.Delete(t.Context(), sub.ID, "bob", tell), store.ErrUnknown)
+	require.Equal(t, 2*many, count())
+	require.NoError(t, st.Delete(t.Context(), sub.ID, "ann", tell))
+	require.Equal(t, many, count())
+	require.ErrorIs(t, st.Delete(t.Context(), sub.ID, "ann", tell), store.ErrUnknown)
+}
+
 func TestDeliveriesAreOnce(t *testing.T) {
 	t.Parallel()
 	st, db := open(t)
