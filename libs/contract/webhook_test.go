@@ -73,8 +73,16 @@ func TestWebhookEvents(t *testing.T) {
 		require.NoError(t, contract.CheckWebhookEvents(good), good)
 	}
 	for _, bad := range [][]string{
-		{""}, {"job"}, {"job.progress"}, {"job.accepted"}, {"job.*"}, {"*", "job.failed"}, {"job.failed", "job.failed"}, {"Job.Failed"},
-		append(contract.WebhookEvents(), "job.queued"), {strings.Repeat("x", 1<<20)},
+		{""},
+		{"job"},
+		{"job.progress"},
+		{"job.accepted"},
+		{"job.*"},
+		{"*", "job.failed"},
+		{"job.failed", "job.failed"},
+		{"Job.Failed"},
+		append(contract.WebhookEvents(), "job.queued"),
+		{strings.Repeat("x", 1<<20)},
 	} {
 		err := contract.CheckWebhookEvents(bad)
 		require.Error(t, err, bad)

@@ -147,7 +147,7 @@ func (l *Letters) Replay(ctx context.Context, req contract.MarkDeadLetterRequest
 		}
 		return []bus.Message{{
 			Subject: s.Subject, ID: id, Body: letter.Body, RequestID: headers.Get(contract.HeaderRequestID),
-			TraceParent: telemetry.TraceParent(telemetry.FromHeader(context.Background(), headers)),
+			TraceParent: telemetry.TraceParent(telemetry.FromHeader(ctx, headers)),
 		}}, nil
 	})
 }
