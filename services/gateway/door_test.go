@@ -223,6 +223,22 @@ func TestBothDoorsRefuseAlike(t *testing.T) {
 	w.settled()
 }
 
+// However long the names and words of a refused message are, it is settled.
+func TestDoorSettlesWhatItCannotRepeat(t *testing.T) {
+	t.Parallel()
+	w, _ := start(t, withDoor)
+	rejected, dead := w.events(contract.AreaSubmit), w.graveyard()
+	long := strings.Repeat("x", 900_000)
+	for _, body := range []string{`{"` + long + `":1}`, `{"job_type":"` + long + `"}`, `{"priority":"` + long + `"}`, `{"payload":{"mode":"` + long[:100_000] + `"}}`} {
+		w.knock("nexus.submit."+ownerOf(identity.Operator)+".analyze", body)
+		letter := testkit.Receive(t, dead)
+		require.Equal(t, body, letter.body)
+		require.LessOrEqual(t, len(letter.reason), 1100)
+		require.Less(t, len(testkit.Receive(t, rejected).Data), 4096)
+	}
+	w.settled()
+}
+
 // A dead letter keeps what a replay runs under: the request id and the trace.
 func TestDoorKeepsRequestIDAndTrace(t *testing.T) {
 	t.Parallel()

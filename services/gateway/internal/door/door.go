@@ -40,6 +40,9 @@ const (
 	firstRetry, lastRetry = time.Second, 10 * time.Second
 	// maxRequestID is the longest request id taken from a client, in bytes.
 	maxRequestID = 128
+	// maxDetail bounds what is said of a refused message, in bytes: it is a header
+	// of the dead letter, beside a body of any size.
+	maxDetail = 1024
 )
 
 // Submitter has jobs recorded.
@@ -123,7 +126,10 @@ func (d *Door) handle(msg *message.Message) {
 		msg.Nack()
 		return
 	default:
-		if err := d.refuse(ctx, from, msg.Payload, fault.Public(err)); err != nil {
+		why := *fault.Public(err)
+		// Sentences repeat what the message holds, and it may be long.
+		why.Detail = contract.Cut(why.Detail, maxDetail)
+		if err := d.refuse(ctx, from, msg.Payload, &why); err != nil {
 			d.log.Error().Err(err).Msg("a refused message could not be kept; it will come again")
 			msg.Nack()
 			return
