@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -67,25 +69,41 @@ func (s *Store) Add(ctx context.Context, drafts []hook.Draft, secret func() (str
 
 // Those owners come first that have the fewest posts under way, and of their hosts
 // those with the fewest: with one slow host, or one owner with many, and any number
-// of deliveries, the others wait for nothing. queues jumps through the index from
-// one pair of host and owner to the next.
+// of deliveries, the others wait for nothing. owners and hosts jump through the index
+// from one to the next. Of an owner with very many hosts some are looked at, from the
+// first and from a place that is another each time: nobody makes a claim expensive
+// for all. Hashes of hosts stand for them, so that every place is as likely.
+//
+// statement_timestamp() can bound a look into an index; clock_timestamp() could not,
+// and every delivery that waits for its next attempt would be read.
 const claimDeliveries = `
-	WITH RECURSIVE queues AS (
-		(SELECT host, owner FROM webhooks.deliveries WHERE status = 'pending' ORDER BY host, owner LIMIT 1)
+	WITH RECURSIVE owners AS (
+		(SELECT owner FROM webhooks.deliveries WHERE status = 'pending' ORDER BY owner LIMIT 1)
 		UNION ALL
-		SELECT n.host, n.owner FROM queues AS q CROSS JOIN LATERAL (
-			SELECT host, owner FROM webhooks.deliveries AS d
-			WHERE d.status = 'pending' AND (d.host, d.owner) > (q.host, q.owner) ORDER BY d.host, d.owner LIMIT 1
+		SELECT n.owner FROM owners AS o CROSS JOIN LATERAL (
+			SELECT owner FROM webhooks.deliveries AS d WHERE d.status = 'pending' AND d.owner > o.owner ORDER BY d.owner LIMIT 1
 		) AS n
+	), hosts AS (
+		SELECT o.owner, n.host, 1 AS nth FROM owners AS o CROSS JOIN (VALUES (''), ($9::text)) AS f (first) CROSS JOIN LATERAL (
+			SELECT md5(d.host) AS host FROM webhooks.deliveries AS d
+			WHERE d.status = 'pending' AND d.owner = o.owner AND md5(d.host) > f.first ORDER BY md5(d.host) LIMIT 1
+		) AS n
+		UNION ALL
+		SELECT h.owner, n.host, h.nth + 1 FROM hosts AS h CROSS JOIN LATERAL (
+			SELECT md5(d.host) AS host FROM webhooks.deliveries AS d
+			WHERE d.status = 'pending' AND d.owner = h.owner AND md5(d.host) > h.host ORDER BY md5(d.host) LIMIT 1
+		) AS n WHERE h.nth < $10::int
+	), queues AS (
+		SELECT DISTINCT owner, host FROM hosts
 	), due AS (
 		SELECT d.id, d.next_at, q.host, q.owner, coalesce(h.busy, 0) AS host_busy, coalesce(o.busy, 0) AS owner_busy,
 			row_number() OVER (PARTITION BY q.host, q.owner ORDER BY d.next_at) AS nth
 		FROM queues AS q
-		LEFT JOIN unnest($1::text[], $2::int[]) AS h (host, busy) ON h.host = q.host
+		LEFT JOIN unnest($1::text[], $2::int[]) AS h (host, busy) ON md5(h.host) = q.host
 		LEFT JOIN unnest($3::text[], $4::int[]) AS o (owner, busy) ON o.owner = q.owner
 		CROSS JOIN LATERAL (
 			SELECT id, next_at FROM webhooks.deliveries
-			WHERE status = 'pending' AND host = q.host AND owner = q.owner AND next_at <= clock_timestamp()
+			WHERE status = 'pending' AND owner = q.owner AND md5(host) = q.host AND next_at <= statement_timestamp()
 			ORDER BY next_at LIMIT greatest(0, least($5::int - coalesce(h.busy, 0), $6::int - coalesce(o.busy, 0))) FOR UPDATE SKIP LOCKED
 		) AS d
 	), of_hosts AS (
@@ -103,6 +121,10 @@ const claimDeliveries = `
 	LEFT JOIN webhooks.subscriptions AS s ON s.id = c.subscription_id
 	LEFT JOIN webhooks.owners AS o ON c.subscription_id IS NULL AND o.owner = c.owner`
 
+// hostsOfOwner bounds the hosts of one owner that a claim looks at from each of
+// two places.
+const hostsOfOwner = 100
+
 // Room is what a process can take on.
 type Room struct {
 	// Hosts and Owners count the posts that are under way.
@@ -118,7 +140,7 @@ type Room struct {
 func (s *Store) Claim(ctx context.Context, room Room, lease time.Duration) ([]hook.Claimed, error) {
 	hosts, ofHosts := columns(room.Hosts)
 	owners, ofOwners := columns(room.Owners)
-	rows, err := s.db.Pool.Query(ctx, claimDeliveries, hosts, ofHosts, owners, ofOwners, room.PerHost, room.PerOwner, room.Free, lease.Seconds())
+	rows, err := s.db.Pool.Query(ctx, claimDeliveries, hosts, ofHosts, owners, ofOwners, room.PerHost, room.PerOwner, room.Free, lease.Seconds(), strconv.FormatUint(rand.Uint64(), 16), hostsOfOwner)
 	if err != nil {
 		return nil, fmt.Errorf("claim deliveries: %w", err)
 	}

@@ -93,6 +93,44 @@ func TestClaimsAreFairToOwners(t *testing.T) {
 	require.Equal(t, "map[ann@a1:1 ann@a2:1 ann@a3:1 ann@a4:1]", claimed(store.Room{Hosts: map[string]int{"shared": 4, "a5": 4}, PerHost: 4, PerOwner: 4, Free: 9}))
 }
 
+// However many hosts an owner has, and however much waits for its next attempt, a
+// claim costs little and each delivery has its turn.
+func TestClaimsAreCheap(t *testing.T) {
+	t.Parallel()
+	st, db := open(t)
+	add := func(owner, host string, many int, next string) {
+		t.Helper()
+		_, err := db.Pool.Exec(t.Context(), `INSERT INTO webhooks.deliveries (id, owner, event_id, event, url, host, body, next_at)
+			SELECT gen_random_uuid(), $1, $2::text || n, 'job.failed', 'http://' || $2::text, $2::text || CASE WHEN $2::text = 'one' THEN '' ELSE n::text END, '{}', now() + $4::interval
+			FROM generate_series(1, $3::int) AS n`, owner, host, many, next)
+		require.NoError(t, err)
+	}
+	add("ann", "waits", 20_000, "1 hour")
+	add("ann", "one", 20_000, "1 hour")
+	began := time.Now()
+	const claims = 50
+	for range claims {
+		got, err := st.Claim(t.Context(), room(), time.Minute)
+		require.NoError(t, err)
+		require.Empty(t, got)
+	}
+	// Where every host and every row is looked at it takes half a minute.
+	require.Less(t, time.Since(began), 8*time.Second)
+
+	const many = 500
+	add("bob", "due", many, "0")
+	seen := map[uuid.UUID]bool{}
+	testkit.Eventually(t, func() bool {
+		got, err := st.Claim(t.Context(), store.Room{PerHost: 4, PerOwner: 60, Free: 60}, time.Hour)
+		require.NoError(t, err)
+		for _, c := range got {
+			require.False(t, seen[c.ID])
+			seen[c.ID] = true
+		}
+		return len(seen) == many
+	}, "some have no turn")
+}
+
 // A claim takes few of each host, fewest under way first, and none twice.
 func TestClaimsAreFair(t *testing.T) {
 	t.Parallel()
