@@ -21,9 +21,11 @@ type Message struct {
 	// ID is the broker's de-duplication id.
 	ID string `json:"id"`
 	// Type is the versioned type of Body.
-	Type        string          `json:"type"`
-	TraceParent string          `json:"traceparent,omitempty"`
-	Body        json.RawMessage `json:"body"`
+	Type        string `json:"type"`
+	TraceParent string `json:"traceparent,omitempty"`
+	// RequestID is that of the request the message is for; most say it in Body.
+	RequestID string          `json:"request_id,omitempty"`
+	Body      json.RawMessage `json:"body"`
 }
 
 // EventMessage makes the message of a pack of events of one kind; see
@@ -62,6 +64,9 @@ func (p *Publisher) encode(m Message) *nats.Msg {
 	msg.Header.Set(contract.HeaderTime, p.now().UTC().Format(time.RFC3339Nano))
 	if m.TraceParent != "" {
 		msg.Header.Set("Traceparent", m.TraceParent)
+	}
+	if m.RequestID != "" {
+		msg.Header.Set(contract.HeaderRequestID, m.RequestID)
 	}
 	return msg
 }

@@ -50,7 +50,7 @@ func TestPublishedMessagesAreStored(t *testing.T) {
 	js := testkit.JetStream(t, testkit.NATS(t))
 	p := bus.NewPublisher(js, "jobs", at)
 	traced := message("a")
-	traced.TraceParent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+	traced.TraceParent, traced.RequestID = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "r-1"
 	require.NoError(t, p.Publish(t.Context(), traced, message("b")))
 	events := stream(t, js, contract.StreamEvents)
 	require.Equal(t, 2, count(t, events), "they are stored when Publish returns")
@@ -64,11 +64,12 @@ func TestPublishedMessagesAreStored(t *testing.T) {
 	}
 	require.Equal(t, nats.Header{
 		"Nats-Msg-Id": {"a"}, "Nexus-Type": {"nexus.test.v1"}, "Nexus-Source": {"jobs"}, "Nexus-Time": {"2024-02-29T11:00:00.123Z"},
-		"Traceparent": {traced.TraceParent},
+		"Traceparent": {traced.TraceParent}, "Nexus-Request-Id": {"r-1"},
 	}, first.Header)
 	second, err := events.GetMsg(t.Context(), 2)
 	require.NoError(t, err)
 	require.NotContains(t, second.Header, "Traceparent")
+	require.NotContains(t, second.Header, contract.HeaderRequestID)
 	require.NoError(t, p.Publish(t.Context()), "nothing to publish is published at once")
 }
 

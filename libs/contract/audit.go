@@ -10,6 +10,7 @@ type AuditQuery struct {
 	Action    string     `json:"action,omitempty"`
 	Actor     string     `json:"actor,omitempty"`
 	RequestID string     `json:"request_id,omitempty"`
+	EventID   string     `json:"event_id,omitempty"`
 	After     *time.Time `json:"after,omitempty"`
 	Before    *time.Time `json:"before,omitempty"`
 	Limit     int        `json:"limit"`

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"slices"
 	"strconv"
@@ -111,6 +112,10 @@ func CheckWebhookURL(text string) error {
 		return errors.New("it must not hold a user name or a password")
 	case u.Opaque != "" || u.Hostname() == "":
 		return errors.New("it has no host")
+	case !plain(u.Host):
+		// Parsing has undone escapes, of which only bytes beyond ASCII and the
+		// zones of addresses may be written so.
+		return errors.New("its host must not hold escaped characters or the zone of an address; write others in punycode")
 	case len(u.Hostname()) > maxHost:
 		return fmt.Errorf("its host has %d bytes; the limit is %d", len(u.Hostname()), maxHost)
 	}
@@ -128,13 +133,41 @@ func CheckWebhookURL(text string) error {
 // maxHost is the longest name there can be in DNS, in bytes.
 const maxHost = 253
 
-// WebhookHost is the host and port of a checked URL, in lower case.
+// plain reports whether a host has ASCII characters only, and no zone.
+func plain(host string) bool {
+	for i := range len(host) {
+		if host[i] >= utf8.RuneSelf || host[i] == '%' {
+			return false
+		}
+	}
+	return true
+}
+
+// WebhookHost is the host and port of a checked URL in one spelling: lower case,
+// without the dot that may end a name and the port that the scheme implies.
 func WebhookHost(text string) string {
 	u, err := url.Parse(text)
 	if err != nil {
 		return ""
 	}
-	return strings.ToLower(u.Host)
+	name, port := strings.ToLower(u.Hostname()), u.Port()
+	if trimmed := strings.TrimRight(name, "."); trimmed != "" {
+		name = trimmed
+	}
+	if n, err := strconv.Atoi(port); err == nil {
+		port = strconv.Itoa(n)
+	}
+	if u.Scheme == "http" && port == "80" || u.Scheme == "https" && port == "443" {
+		port = ""
+	}
+	switch {
+	case port != "":
+		return net.JoinHostPort(name, port)
+	case strings.Contains(name, ":"):
+		return "[" + name + "]"
+	default:
+		return name
+	}
 }
 
 // CheckWebhookSecret reports what is wrong with a secret that an owner chose.

@@ -44,12 +44,27 @@ func TestWebhookURLs(t *testing.T) {
 		"https://example.com/\x00":                      "visible ASCII",
 		"https://example.com/%zz":                       "not a URL",
 		"https://[::1":                                  "not a URL",
+		"https://ex%C3%A4mple.com/":                     "escaped",
+		"https://%ff.com/":                              "escaped",
+		"https://[fe80::1%25eth0]/":                     "zone",
 		"https://" + strings.Repeat("a.", 130) + "com/": "host has",
 	} {
 		require.ErrorContains(t, contract.CheckWebhookURL(bad), says, bad)
 	}
 	require.Equal(t, "example.com:8443", contract.WebhookHost("https://Example.COM:8443/x?y"))
 	require.Empty(t, contract.WebhookHost("http://%zz"))
+	// One receiver has one name, however its address is written.
+	for want, spellings := range map[string][]string{
+		"example.com":      {"http://example.com", "http://example.com:80/", "http://example.com./", "https://EXAMPLE.com.:443/", "https://example.com:0443/"},
+		"example.com:443":  {"http://example.com:443/", "http://example.com:00443/"},
+		"[2606:4700::1]":   {"https://[2606:4700::1]/", "https://[2606:4700::1]:443/"},
+		"[2606:4700::1]:8": {"https://[2606:4700::1]:8/"},
+		".":                {"http://./"},
+	} {
+		for _, text := range spellings {
+			require.Equal(t, want, contract.WebhookHost(text), text)
+		}
+	}
 }
 
 func TestWebhookEvents(t *testing.T) {

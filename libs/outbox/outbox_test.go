@@ -77,7 +77,7 @@ func messages(n int) []bus.Message {
 	for i := range out {
 		out[i] = bus.Message{
 			Subject: "nexus.events.job.queued.noop", Type: "nexus.test.v1", TraceParent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-			Body: json.RawMessage(fmt.Sprintf(`{"n":%d}`, i)),
+			RequestID: "r-1", Body: json.RawMessage(fmt.Sprintf(`{"n":%d}`, i)),
 		}
 	}
 	return out
@@ -113,7 +113,7 @@ func TestAppendIsPartOfTheTransaction(t *testing.T) {
 	var pub recorder
 	o := outbox.New(db, schema, &pub, zerolog.Nop())
 	m := messages(3)
-	m[1].TraceParent, m[1].Body = "", nil
+	m[1].TraceParent, m[1].RequestID, m[1].Body = "", "", nil
 	commit(t, db, o, m)
 	require.Equal(t, 1, rows(t, db), "one row for all of them")
 	var id uuid.UUID

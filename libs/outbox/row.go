@@ -16,6 +16,7 @@ type described struct {
 	ID          string `json:"id"`
 	Type        string `json:"type"`
 	TraceParent string `json:"traceparent,omitempty"`
+	RequestID   string `json:"request_id,omitempty"`
 	// Size is how many bytes the body has.
 	Size int `json:"size"`
 }
@@ -27,7 +28,7 @@ func encode(messages []bus.Message) ([]byte, error) {
 	head := make([]described, len(messages))
 	size := 0
 	for i, m := range messages {
-		head[i] = described{m.Subject, m.ID, m.Type, m.TraceParent, len(m.Body)}
+		head[i] = described{m.Subject, m.ID, m.Type, m.TraceParent, m.RequestID, len(m.Body)}
 		size += len(m.Body)
 	}
 	line, err := contract.Encode(head)
@@ -62,7 +63,7 @@ func decode(row []byte) ([]bus.Message, error) {
 		if d.Size < 0 || d.Size > len(bodies) {
 			return nil, errors.New("it is shorter than it says")
 		}
-		messages[i] = bus.Message{Subject: d.Subject, ID: d.ID, Type: d.Type, TraceParent: d.TraceParent, Body: bodies[:d.Size]}
+		messages[i] = bus.Message{Subject: d.Subject, ID: d.ID, Type: d.Type, TraceParent: d.TraceParent, RequestID: d.RequestID, Body: bodies[:d.Size]}
 		bodies = bodies[d.Size:]
 	}
 	if len(bodies) > 0 {

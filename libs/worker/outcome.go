@@ -52,8 +52,7 @@ type snoozeError struct{ after time.Duration }
 func (e *snoozeError) Error() string { return "the job is put off for " + e.after.String() }
 
 // Snooze puts the job off for d, at least a millisecond: the handler cannot do
-// it yet. It costs no attempt, so a handler that snoozes for ever is never
-// failed.
+// it yet. It costs no attempt, but a job that was put off 1,000 times fails.
 func Snooze(d time.Duration) error { return &snoozeError{max(d, time.Millisecond)} }
 
 func snoozed(err error) time.Duration {

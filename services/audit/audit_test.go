@@ -147,6 +147,11 @@ func TestEventsBecomeEntries(t *testing.T) {
 		{EventID: "1", Action: "job_queued", Actor: "ann", RequestID: "r-1", Details: json.RawMessage(`{"job_id":"1"}`), OccurredAt: noon},
 	}}, reply)
 	require.Equal(t, "1", h.logs(contract.AuditQuery{Action: "job_queued"}).Entries[0].EventID)
+	one := h.logs(contract.AuditQuery{EventID: "2"}).Entries
+	require.Len(t, one, 1)
+	require.Equal(t, "2", one[0].EventID)
+	require.Empty(t, h.logs(contract.AuditQuery{EventID: "2", Action: "job_queued"}).Entries)
+	require.Empty(t, h.logs(contract.AuditQuery{EventID: "%"}).Entries)
 }
 
 // The broker delivers at least once, and publishers publish at least once.

@@ -97,6 +97,30 @@ func TestDeadLettersAreReplayedOnce(t *testing.T) {
 	require.Equal(t, "r-9", entries[0].RequestID)
 }
 
+// What is replayed goes on under the request id and in the trace that the letter
+// kept.
+func TestReplayKeepsRequestIDAndTrace(t *testing.T) {
+	t.Parallel()
+	h := start(t)
+	const origin, trace = "nexus.submit.ann.analyze", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	replay := func(header nats.Header) nats.Header {
+		t.Helper()
+		_, err := h.mark(contract.RPCDeadLetterReplay, h.bury("gateway", origin, []byte(`{}`), header).ID, false)
+		require.NoError(t, err)
+		s, err := h.js.Stream(t.Context(), contract.StreamSubmit)
+		require.NoError(t, err)
+		m, err := s.GetLastMsgForSubject(t.Context(), origin)
+		require.NoError(t, err)
+		return m.Header
+	}
+	whole := replay(nats.Header{contract.HeaderRequestID: {"door-7"}, "Traceparent": {trace}})
+	require.Equal(t, "door-7", whole.Get(contract.HeaderRequestID))
+	require.Equal(t, trace, whole.Get("Traceparent"))
+	bare := replay(nats.Header{"Traceparent": {"nonsense"}})
+	require.NotContains(t, bare, contract.HeaderRequestID)
+	require.NotContains(t, bare, "Traceparent")
+}
+
 // A dead letter cannot make the audit service say what its sender may not.
 func TestGuaranteeReplayGoesBackWhereALetterCameFrom(t *testing.T) {
 	t.Parallel()

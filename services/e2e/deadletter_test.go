@@ -64,13 +64,15 @@ func deadLetters(t *testing.T, p platform) {
 	before := time.Now().Add(-time.Second)
 	msg := nats.NewMsg(subject)
 	msg.Data = []byte(body)
+	msg.Header.Set("Nexus-Request-Id", "letter-1")
+	msg.Header.Set("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
 	_, err := js.PublishMsg(t.Context(), msg)
 	require.NoError(t, err)
 
 	letter := admin.letters(subject, body, 1)[0]
 	require.Equal(t, "gateway", letter["service"])
 	require.Equal(t, subject, letter["subject"])
-	require.Equal(t, "validation_error: The message is not a job: it must be a JSON object", letter["reason"])
+	require.Equal(t, "validation_error: body: invalid character 'g' looking for beginning of value", letter["reason"])
 	require.Equal(t, []any{"text", float64(len(body)), float64(len(body)), 0.0, false},
 		[]any{letter["encoding"], letter["body_size"], letter["kept_size"], letter["replays"], letter["discarded"]})
 	headers := letter["headers"].(map[string]any)
@@ -93,6 +95,9 @@ func deadLetters(t *testing.T, p platform) {
 	second := admin.letters(subject, body, 2)[0]
 	require.NotEqual(t, letter["id"], second["id"], "it went back to the door, which refused it again")
 	require.Equal(t, letter["reason"], second["reason"])
+	again := second["headers"].(map[string]any)
+	require.Equal(t, []any{"letter-1"}, again["Nexus-Request-Id"])
+	require.Contains(t, again["Traceparent"].([]any)[0], "0af7651916cd43dd8448eb211c80319c")
 
 	problem := admin.does(letterURL(letter, "/replay"), http.StatusConflict)
 	require.Equal(t, "conflict", problem["code"])

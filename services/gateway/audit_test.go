@@ -18,11 +18,11 @@ func TestAuditQueries(t *testing.T) {
 	t.Parallel()
 	w, g := start(t)
 	admin := g.role(identity.Admin)
-	admin.send(http.MethodGet, "/api/v1/audit/logs?action=a&actor=b&request_id=c&after=2026-01-01T00:00:00Z&before=2026-02-01T00:00:00Z&limit=7&cursor=x", "").is(http.StatusOK, nil)
+	admin.send(http.MethodGet, "/api/v1/audit/logs?action=a&actor=b&request_id=c&event_id=d/1&after=2026-01-01T00:00:00Z&before=2026-02-01T00:00:00Z&limit=7&cursor=x", "").is(http.StatusOK, nil)
 	after, before := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2026, 2, 1, 0, 0, 0, 0, time.UTC)
-	require.Equal(t, contract.AuditQuery{Action: "a", Actor: "b", RequestID: "c", After: &after, Before: &before, Limit: 7, Cursor: "x"},
+	require.Equal(t, contract.AuditQuery{Action: "a", Actor: "b", RequestID: "c", EventID: "d/1", After: &after, Before: &before, Limit: 7, Cursor: "x"},
 		lastRequest[contract.AuditQuery](w, contract.RPCAuditLogs))
-	for _, bad := range []string{"limit=0", "limit=1001", "limit=x", "offset=-1", "after=yesterday", "action=" + strings.Repeat("x", 129)} {
+	for _, bad := range []string{"limit=0", "limit=1001", "limit=x", "offset=-1", "after=yesterday", "action=" + strings.Repeat("x", 129), "event_id=" + strings.Repeat("x", 257)} {
 		admin.send(http.MethodGet, "/api/v1/audit/logs?"+bad, "").fails(http.StatusUnprocessableEntity, "validation_error")
 	}
 }

@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -117,23 +118,23 @@ func TestDoorRefuses(t *testing.T) {
 	w.gateway(withDoor)
 	rejected, dead := w.events(contract.AreaSubmit), w.graveyard()
 	for _, tc := range []struct{ subject, body, code, detail string }{
-		{"ann.analyze", ``, "validation_error", "not a job"},
-		{"ann.analyze", `job`, "validation_error", "not a job"},
-		{"ann.analyze", `[]`, "validation_error", "not a job"},
-		{"ann.analyze", `"{}"`, "validation_error", "not a job"},
-		{"ann.analyze", `{"payload":`, "validation_error", "not a job"},
-		{"ann.analyze", `{} {}`, "validation_error", "more than one job"},
-		{"ann.analyze", `{} x`, "validation_error", "more than one job"},
-		{"ann.analyze", `{"stream":"NEXUS_EVENTS","seq":7}`, "validation_error", `unknown field "stream"`},
-		{"ann.analyze", `{"error":{"code":503,"err_code":10077,"description":"maximum messages exceeded"},"stream":"NEXUS_SUBMIT","seq":0}`, "validation_error", "not a job"},
-		{"ann.analyze", `{"execution_mode":"sync"}`, "validation_error", `unknown field "execution_mode"`},
-		{"ann.analyze", `{"created_by":"root"}`, "validation_error", `unknown field "created_by"`},
+		{"ann.analyze", ``, "validation_error", "request body is required"},
+		{"ann.analyze", `job`, "validation_error", "body: invalid character"},
+		{"ann.analyze", `[]`, "validation_error", "body: expected object"},
+		{"ann.analyze", `"{}"`, "validation_error", "body: expected object"},
+		{"ann.analyze", `{"payload":`, "validation_error", "body: unexpected end"},
+		{"ann.analyze", `{} {}`, "validation_error", "after top-level value"},
+		{"ann.analyze", `{} x`, "validation_error", "after top-level value"},
+		{"ann.analyze", `{"stream":"NEXUS_EVENTS","seq":7}`, "validation_error", "unexpected property"},
+		{"ann.analyze", `{"error":{"code":503,"err_code":10077,"description":"maximum messages exceeded"},"stream":"NEXUS_SUBMIT","seq":0}`, "validation_error", "unexpected property"},
+		{"ann.analyze", `{"execution_mode":"sync"}`, "validation_error", "body.execution_mode: unexpected property"},
+		{"ann.analyze", `{"created_by":"root"}`, "validation_error", "body.created_by: unexpected property"},
 		{"ann.analyze", `{"job_type":"ingest_batch"}`, "validation_error", "its subject 'analyze'"},
 		{"ann.analyze", `{"job_type":"a\r\nNexus-Origin: forged"}`, "validation_error", "its subject 'analyze'"},
-		{"ann.analyze", `{"max_attempts":11}`, "validation_error", "want 1 to 10"},
-		{"ann.analyze", `{"max_attempts":-1}`, "validation_error", "want 1 to 10"},
-		{"ann.analyze", `{"max_attempts":"3"}`, "validation_error", "not a job"},
-		{"ann.analyze", `{"idempotency_key":"` + strings.Repeat("k", 201) + `"}`, "validation_error", "the limit is 200"},
+		{"ann.analyze", `{"max_attempts":11}`, "validation_error", "body.max_attempts: "},
+		{"ann.analyze", `{"max_attempts":-1}`, "validation_error", "body.max_attempts: "},
+		{"ann.analyze", `{"max_attempts":"3"}`, "validation_error", "body.max_attempts: "},
+		{"ann.analyze", `{"idempotency_key":"` + strings.Repeat("k", 201) + `"}`, "validation_error", "body.idempotency_key: "},
 		{"ann.analyze", `{"idempotency_key":"a\u0000"}`, "validation_error", "printable"},
 		{"ann.analyze", `{"payload":[]}`, "validation_error", "JSON object"},
 		{"ann.analyze", `{"payload":null}`, "validation_error", "JSON object"},
@@ -179,6 +180,80 @@ func TestDoorRefuses(t *testing.T) {
 
 // oneLine is how a text looks in a header.
 func oneLine(s string) string { return strings.NewReplacer("\r", " ", "\n", " ").Replace(s) }
+
+// What one door refuses the other refuses too, with the same code and in the same
+// words.
+func TestBothDoorsRefuseAlike(t *testing.T) {
+	t.Parallel()
+	w, g := start(t, withDoor)
+	c := g.role(identity.Operator)
+	rejected := w.events(contract.AreaSubmit)
+	for _, more := range []string{
+		`"priority":""`, `"priority":"urgent"`, `"priority":7`, `"job_type":null`, `"job_type":""`, `"job_type":7`, `"max_attempts":0`, `"max_attempts":11`,
+		`"max_attempts":2.5`, `"max_attempts":"3"`, `"timeout_seconds":0`, `"timeout_seconds":86401`, `"delay_seconds":-1`, `"delay_seconds":"1"`,
+		`"delay_seconds":1e300`, `"run_at":"tomorrow"`, `"run_at":7`, `"run_at":"2026-02-30T00:00:00Z"`, `"run_at":"9999-01-01T00:00:00Z"`,
+		`"tags":"a"`, `"tags":[7]`, `"tags":["a b"]`, `"tags":["a","a"]`, `"tags":[` + strings.TrimSuffix(strings.Repeat(`"a",`, 17), ",") + `]`,
+		`"idempotency_key":7`, `"idempotency_key":"` + strings.Repeat("k", 201) + `"`, `"idempotency_key":"a\u0000"`, `"payload":[]`, `"payload":null`,
+		`"payload":{"a":"\u0000"}`, `"webhook":{}`, `"webhook":"https://example.com"`, `"webhook":{"url":""}`, `"webhook":{"url":"ftp://example.com"}`,
+		`"webhook":{"url":"https://example.com","secret":"x"}`, `"webhook":{"url":"https://example.com","events":["job.progress"]}`,
+		`"created_by":"root"`, `"Priority":""`, `"priority":"low","priority":""`, `"priority":`, `"priority"`, `} {`, `"max_attempts":1e99`,
+	} {
+		body := `{"job_type":"analyze",` + more + `}`
+		if strings.Contains(more, `"job_type"`) {
+			body = `{` + more + `}`
+		}
+		r := c.send(http.MethodPost, submitURL, body)
+		rest := r.problem()
+		require.GreaterOrEqual(t, r.status, 400, more)
+		w.knock("nexus.submit."+ownerOf(identity.Operator)+".analyze", body)
+		var why contract.Rejection
+		require.NoError(t, json.Unmarshal(testkit.Receive(t, rejected).Data, &why))
+		require.Equal(t, rest.Code+" "+rest.Detail, why.Code+" "+why.Detail, more)
+	}
+	require.Empty(t, w.recorded)
+	for _, more := range []string{`"priority":null`, `"max_attempts":null`, `"webhook":null`, `"tags":null`, `"run_at":null`, `"PRIORITY":"low"`, `"tags":[]`} {
+		body := `{"job_type":"analyze","idempotency_key":"k",` + more + `}`
+		c.submit(http.StatusOK, body)
+		rest := testkit.Receive(t, w.recorded)
+		w.knock("nexus.submit."+ownerOf(identity.Operator)+".analyze", body)
+		door := testkit.Receive(t, w.recorded)
+		require.Equal(t, rest.RequestHash, door.RequestHash, more)
+		require.Equal(t, rest.JobID, door.JobID, more)
+	}
+	w.settled()
+}
+
+// However long the names and words of a refused message are, it is settled.
+func TestDoorSettlesWhatItCannotRepeat(t *testing.T) {
+	t.Parallel()
+	w, _ := start(t, withDoor)
+	rejected, dead := w.events(contract.AreaSubmit), w.graveyard()
+	long := strings.Repeat("x", 900_000)
+	for _, body := range []string{`{"` + long + `":1}`, `{"job_type":"` + long + `"}`, `{"priority":"` + long + `"}`, `{"payload":{"mode":"` + long[:100_000] + `"}}`} {
+		w.knock("nexus.submit."+ownerOf(identity.Operator)+".analyze", body)
+		letter := testkit.Receive(t, dead)
+		require.Equal(t, body, letter.body)
+		require.LessOrEqual(t, len(letter.reason), 1100)
+		require.Less(t, len(testkit.Receive(t, rejected).Data), 4096)
+	}
+	w.settled()
+}
+
+// A dead letter keeps what a replay runs under: the request id and the trace.
+func TestDoorKeepsRequestIDAndTrace(t *testing.T) {
+	t.Parallel()
+	w, _ := start(t, withDoor)
+	letters := make(chan nats.Header, 10)
+	w.follow(contract.StreamDead, contract.PatternDead, func(m jetstream.Msg) { letters <- m.Headers() })
+	subject := "nexus.submit." + ownerOf(identity.Operator) + ".analyze"
+	w.knock(subject, `no job`, contract.HeaderRequestID, "door-7", "traceparent", traceParent)
+	h := testkit.Receive(t, letters)
+	require.Equal(t, "door-7", h.Get(contract.HeaderRequestID))
+	require.Contains(t, h.Get("Traceparent"), strings.Split(traceParent, "-")[1])
+	w.knock(subject, `no job`, contract.HeaderRequestID, "not an id")
+	require.Empty(t, testkit.Receive(t, letters).Get(contract.HeaderRequestID))
+	w.settled()
+}
 
 func TestDoorAsyncDisabled(t *testing.T) {
 	t.Parallel()

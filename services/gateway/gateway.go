@@ -166,7 +166,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	})
 	parts := []run.Component{admit, buckets, decisions, submitter}
 	if deps.NATSDoor {
-		parts = append(parts, door.New(deps.JS, admit, limits, sized, pub, deps.Log, deps.Tracer, deps.Now))
+		parts = append(parts, door.New(deps.JS, httpapi.NewSubmissions(), admit, limits, sized, pub, deps.Log, deps.Tracer, deps.Now))
 	}
 	return &Service{components: append(parts, events, watcher, server)}, nil
 }

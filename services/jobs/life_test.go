@@ -4,11 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
 	"nexus.internal/libs/bus"
@@ -230,6 +232,25 @@ func TestUndecodableCommandBecomesADeadLetter(t *testing.T) {
 			msg.Header.Get(contract.HeaderOrigin) == contract.SubjectSubmitJobs
 	}, "no dead letter")
 	require.Equal(t, contract.StatusQueued, h.submit(submission(contract.JobAnalyze)).Status, "it blocks nobody")
+
+	// It is kept to the byte, or as much of it as a message with headers holds.
+	whole := []byte(`{"jobs":7,"é":"\u0000"} and ` + strings.Repeat("\x01", 300_000))
+	for _, body := range [][]byte{whole, []byte(`{"` + strings.Repeat("x", 1<<20-100) + `":1`)} {
+		before := lastDead(t, stream)
+		h.sendRaw(body)
+		testkit.Eventually(t, func() bool { return lastDead(t, stream).Sequence > before.Sequence }, "no dead letter")
+		letter := lastDead(t, stream)
+		require.Equal(t, body[:min(len(body), contract.MaxMessage)], letter.Data)
+		require.Equal(t, len(body) > contract.MaxMessage, letter.Header.Get(contract.HeaderBodySize) == strconv.Itoa(len(body)))
+		require.LessOrEqual(t, len(letter.Header.Get(contract.HeaderReason)), 1024)
+	}
+}
+
+func lastDead(t *testing.T, s jetstream.Stream) *jetstream.RawStreamMsg {
+	t.Helper()
+	msg, err := s.GetLastMsgForSubject(t.Context(), contract.PatternDead)
+	require.NoError(t, err)
+	return msg
 }
 
 func TestBadRequestsOfWorkersAndReaders(t *testing.T) {

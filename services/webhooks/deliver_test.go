@@ -84,6 +84,15 @@ func TestAnswers(t *testing.T) {
 		case "/date":
 			w.Header().Set("Retry-After", time.Now().Add(10*time.Minute).UTC().Format(http.TimeFormat))
 			w.WriteHeader(http.StatusServiceUnavailable)
+		case "/absurd":
+			w.Header().Set("Retry-After", "99999999999999999999")
+			w.WriteHeader(http.StatusServiceUnavailable)
+		case "/past":
+			w.Header().Set("Retry-After", "Mon, 02 Jan 2006 15:04:05 GMT")
+			w.WriteHeader(http.StatusServiceUnavailable)
+		case "/lost":
+			w.Header().Set("Location", "http://%zz")
+			w.WriteHeader(http.StatusFound)
 		case "/nonsense":
 			w.Header().Set("Retry-After", "tomorrow")
 			w.WriteHeader(http.StatusBadRequest)
@@ -101,6 +110,9 @@ func TestAnswers(t *testing.T) {
 	}{
 		"/busy":     {429, 119, 121, "the answer is 429"},
 		"/forever":  {503, 3599, 3601, "the answer is 503"},
+		"/absurd":   {503, 3599, 3601, "the answer is 503"},
+		"/past":     {503, 4, 6, "the answer is 503"},
+		"/lost":     {302, 4, 6, "redirects are not followed"},
 		"/soon":     {503, 4, 6, "the answer is 503"},
 		"/date":     {503, 590, 601, "the answer is 503"},
 		"/nonsense": {400, 4, 6, "the answer is 400"},
@@ -230,6 +242,37 @@ func TestASlowReceiverDisturbsNobody(t *testing.T) {
 	close(release)
 	h.eventually(2*many, "status = 'delivered'")
 	require.EqualValues(t, 4, most.Load())
+}
+
+// An owner with more slow hosts than a process has room for leaves some of it to
+// others.
+func TestAnOwnerOfSlowReceiversDisturbsNobody(t *testing.T) {
+	t.Parallel()
+	h := servers(t)
+	h.service(map[string]string{"NEXUS_WEBHOOKS_ALLOW_PRIVATE": "true", "NEXUS_WEBHOOKS_CONCURRENCY": "8"})
+	release := make(chan struct{})
+	var slow []*receiver
+	for range 4 {
+		r := receive(t, func(http.ResponseWriter, *http.Request) { <-release })
+		h.subscribe(contract.CreateWebhookRequest{WebhookAsker: by("ann"), URL: r.url})
+		slow = append(slow, r)
+	}
+	fast := receive(t, nil)
+	h.subscribe(contract.CreateWebhookRequest{WebhookAsker: by("bob"), URL: fast.url})
+	const many = 30
+	for range many {
+		h.publish(job("ann", contract.StatusFailed, 3, id()))
+	}
+	h.eventually(6, "claim IS NOT NULL")
+	for range many {
+		h.publish(job("bob", contract.StatusFailed, 3, id()))
+	}
+	for range many {
+		testkit.Receive(t, fast.posts)
+	}
+	require.Equal(t, 6, len(slow[0].posts)+len(slow[1].posts)+len(slow[2].posts)+len(slow[3].posts))
+	close(release)
+	h.eventually(5*many, "status = 'delivered'")
 }
 
 // A receiver that takes too long, is not there, or cannot be trusted.

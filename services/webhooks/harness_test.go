@@ -117,6 +117,9 @@ func (h *harness) owner(_ context.Context, req contract.OwnerRequest) (contract.
 		return contract.VerifyReply{}, fault.Invalidf("loud", "This counts as a use of the key.")
 	}
 	role, ok := h.roles[req.Owner]
+	if role == "unknowable" {
+		return contract.VerifyReply{}, fault.Unavailablef("Nobody can tell.")
+	}
 	if !ok {
 		return contract.VerifyReply{}, fault.New(fault.Unauthenticated, "unauthorized", "no")
 	}

@@ -57,7 +57,6 @@ func (c Config) Validate() error {
 		value, low, high int
 	}{
 		{"CONCURRENCY", c.Concurrency, 1, 1000},
-		// An event may come again from the stream for seven days.
 		{"DELIVERED_HOURS", c.DeliveredHours, 1, 100_000},
 		{"FAILED_HOURS", c.FailedHours, 1, 100_000},
 	} {

@@ -203,6 +203,26 @@ func TestWhoIsNoAdminHearsNobodyElse(t *testing.T) {
 	call[struct{}](h, contract.RPCWebhookDelete, contract.WebhookRequest{WebhookAsker: by("root"), WebhookID: hook.WebhookID})
 }
 
+// An owner of whom nobody can tell what it may do keeps what it has, and keeps
+// nobody else from being asked for.
+func TestWhoCannotBeAskedForShieldsNobody(t *testing.T) {
+	t.Parallel()
+	h := start(t)
+	h.role("ann", "unknowable")
+	h.role("bob", "operator")
+	h.role("cat", "unknowable")
+	enabled := map[string]func() bool{}
+	for _, owner := range []string{"ann", "bob", "cat"} {
+		hook := h.subscribe(contract.CreateWebhookRequest{WebhookAsker: admin(owner), URL: "https://example.com", All: true})
+		enabled[owner] = func() bool {
+			return call[contract.Webhook](h, contract.RPCWebhook, contract.WebhookRequest{WebhookAsker: admin("root"), WebhookID: hook.WebhookID}).Enabled
+		}
+	}
+	testkit.Eventually(t, func() bool { return !enabled["bob"]() }, "it is still on")
+	require.True(t, enabled["ann"]())
+	require.True(t, enabled["cat"]())
+}
+
 // Every change is an event, in the name of whoever made it, without a secret.
 func TestChangesAreEvents(t *testing.T) {
 	t.Parallel()

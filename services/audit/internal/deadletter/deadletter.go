@@ -14,9 +14,12 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/nats-io/nats.go"
+
 	"nexus.internal/libs/bus"
 	"nexus.internal/libs/contract"
 	"nexus.internal/libs/fault"
+	"nexus.internal/libs/telemetry"
 	"nexus.internal/services/audit/internal/store"
 )
 
@@ -113,9 +116,10 @@ func known(id int64, err error) error {
 }
 
 func shown(l store.Letter) (contract.DeadLetter, error) {
-	out := contract.DeadLetter{DeadLetterSummary: l.Summary, Marks: l.Marks, Encoding: "text"}
-	if err := json.Unmarshal(l.Headers, &out.Headers); err != nil {
-		return out, fmt.Errorf("decode the headers of dead letter %d: %w", l.Summary.ID, err)
+	headers, err := headersOf(l)
+	out := contract.DeadLetter{DeadLetterSummary: l.Summary, Headers: headers, Marks: l.Marks, Encoding: "text"}
+	if err != nil {
+		return out, err
 	}
 	if utf8.Valid(l.Body) {
 		out.Body = contract.Cut(string(l.Body), contract.MaxDeadLetterShown)
@@ -137,8 +141,24 @@ func (l *Letters) Replay(ctx context.Context, req contract.MarkDeadLetterRequest
 		// A replay whose mark was not committed has the same id when it is
 		// repeated, and the stream takes it once.
 		id := fmt.Sprintf("replay.%d.%d", s.ID, s.Replays+1)
-		return []bus.Message{{Subject: s.Subject, ID: id, Body: letter.Body}}, nil
+		headers, err := headersOf(letter)
+		if err != nil {
+			return nil, err
+		}
+		return []bus.Message{{
+			Subject: s.Subject, ID: id, Body: letter.Body, RequestID: headers.Get(contract.HeaderRequestID),
+			TraceParent: telemetry.TraceParent(telemetry.FromHeader(ctx, headers)),
+		}}, nil
 	})
+}
+
+// headersOf are the headers that a letter kept.
+func headersOf(l store.Letter) (nats.Header, error) {
+	var h nats.Header
+	if err := json.Unmarshal(l.Headers, &h); err != nil {
+		return nil, fmt.Errorf("decode the headers of dead letter %d: %w", l.Summary.ID, err)
+	}
+	return h, nil
 }
 
 // sources lists the subjects that a service sets messages aside from. A letter

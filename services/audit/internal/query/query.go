@@ -98,8 +98,8 @@ func check(q contract.AuditQuery) error {
 		return fault.Unprocessablef("cursor and offset cannot be used together")
 	case q.Offset < 0:
 		return fault.Unprocessablef("offset is %d: want 0 or more", q.Offset)
-	case strings.ContainsRune(q.Action+q.Actor+q.RequestID, 0):
-		return fault.Unprocessablef("action, actor and request_id cannot hold NUL characters")
+	case strings.ContainsRune(q.Action+q.Actor+q.RequestID+q.EventID, 0):
+		return fault.Unprocessablef("action, actor, request_id and event_id cannot hold NUL characters")
 	}
 	return nil
 }

@@ -45,6 +45,7 @@ func TestListRefusesBadQueries(t *testing.T) {
 		"a NUL in the action": {Action: "a\x00"},
 		"a NUL in the actor":  {Actor: "\x00"},
 		"a NUL in the id":     {RequestID: "\x00"},
+		"a NUL in the event":  {EventID: "\x00"},
 		"cursor and offset":   {Cursor: "MS4x", Offset: 1},
 		"no cursor of ours":   {Cursor: "nonsense"},
 		"half a cursor":       {Cursor: "MS4"},

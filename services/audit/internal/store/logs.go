@@ -168,6 +168,9 @@ func filter(sel *bun.SelectQuery, q contract.AuditQuery) *bun.SelectQuery {
 	if q.RequestID != "" {
 		sel = sel.Where("l.request_id = ?", q.RequestID)
 	}
+	if q.EventID != "" {
+		sel = sel.Where("l.event_id = ?", q.EventID)
+	}
 	if q.After != nil {
 		sel = sel.Where("l.occurred_at >= ?", *q.After)
 	}

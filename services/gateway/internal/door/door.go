@@ -5,12 +5,10 @@
 package door
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"strconv"
 	"sync"
 	"time"
@@ -42,6 +40,9 @@ const (
 	firstRetry, lastRetry = time.Second, 10 * time.Second
 	// maxRequestID is the longest request id taken from a client, in bytes.
 	maxRequestID = 128
+	// maxDetail bounds what is said of a refused message, in bytes: it is a header
+	// of the dead letter, beside a body of any size.
+	maxDetail = 1024
 )
 
 // Submitter has jobs recorded.
@@ -54,9 +55,16 @@ type Limits interface {
 	Take(ctx context.Context, caller identity.Caller) limit.Verdict
 }
 
+// Reader reads the body of a message: that of a submit over HTTP, which may leave
+// out the type of the job.
+type Reader interface {
+	Read(body []byte, jobType string) (admission.Ask, error)
+}
+
 // Door is a run.Component.
 type Door struct {
 	js        jetstream.JetStream
+	reader    Reader
 	admission *admission.Admission
 	limits    Limits
 	submitter Submitter
@@ -67,8 +75,8 @@ type Door struct {
 }
 
 // New makes the door.
-func New(js jetstream.JetStream, admit *admission.Admission, limits Limits, submitter Submitter, pub *bus.Publisher, log zerolog.Logger, tracer trace.TracerProvider, now func() time.Time) *Door {
-	return &Door{js: js, admission: admit, limits: limits, submitter: submitter, pub: pub, log: log, tracer: tracer.Tracer("nexus.internal/services/gateway/door"), now: now}
+func New(js jetstream.JetStream, reader Reader, admit *admission.Admission, limits Limits, submitter Submitter, pub *bus.Publisher, log zerolog.Logger, tracer trace.TracerProvider, now func() time.Time) *Door {
+	return &Door{js: js, reader: reader, admission: admit, limits: limits, submitter: submitter, pub: pub, log: log, tracer: tracer.Tracer("nexus.internal/services/gateway/door"), now: now}
 }
 
 // Name implements run.Component.
@@ -96,22 +104,6 @@ func (d *Door) Run(ctx context.Context, ready func()) error {
 	return sub.Close()
 }
 
-// request is the body of a message: that of a REST submit, without
-// execution_mode.
-type request struct {
-	JobType        string          `json:"job_type"`
-	Payload        json.RawMessage `json:"payload"`
-	IdempotencyKey string          `json:"idempotency_key"`
-	MaxAttempts    *int            `json:"max_attempts"`
-	Priority       string          `json:"priority"`
-	RunAt          *time.Time      `json:"run_at"`
-	DelaySeconds   *float64        `json:"delay_seconds"`
-	TimeoutSeconds *int            `json:"timeout_seconds"`
-	Tags           []string        `json:"tags"`
-
-	Webhook *contract.JobWebhook `json:"webhook"`
-}
-
 // handle has the job of one message recorded and settles the message: done,
 // refused for good, or to come again.
 func (d *Door) handle(msg *message.Message) {
@@ -134,7 +126,10 @@ func (d *Door) handle(msg *message.Message) {
 		msg.Nack()
 		return
 	default:
-		if err := d.refuse(ctx, from, msg.Payload, fault.Public(err)); err != nil {
+		why := *fault.Public(err)
+		// Sentences repeat what the message holds, and it may be long.
+		why.Detail = contract.Cut(why.Detail, maxDetail)
+		if err := d.refuse(ctx, from, msg.Payload, &why); err != nil {
 			d.log.Error().Err(err).Msg("a refused message could not be kept; it will come again")
 			msg.Nack()
 			return
@@ -152,63 +147,27 @@ func (d *Door) submit(ctx context.Context, from wmjs.Delivery, body []byte) erro
 	if err != nil {
 		return err
 	}
-	req, err := decode(body, jobType)
+	ask, err := d.reader.Read(body, jobType)
 	if err != nil {
 		return err
 	}
+	if ask.JobType != jobType {
+		return fault.Unprocessablef("The message says job_type '%s', its subject '%s'", ask.JobType, jobType)
+	}
+	ask.RequestID = requestID(from.Header)
 	if v := d.limits.Take(ctx, caller); !v.Allowed {
 		// The message waits in the stream; nothing is lost.
 		return fault.New(fault.RateLimited, "rate_limited", "Too many messages with this key")
-	}
-	ask := admission.Ask{
-		JobType: jobType, Payload: req.Payload, ExecutionMode: contract.ModeAsync, IdempotencyKey: req.IdempotencyKey, Priority: req.Priority,
-		RunAt: req.RunAt, DelaySeconds: req.DelaySeconds, Tags: req.Tags, Webhook: req.Webhook, RequestID: requestID(from.Header),
-	}
-	if ask.MaxAttempts, err = given(req.MaxAttempts, "max_attempts", contract.MaxAttemptsLimit); err != nil {
-		return err
-	}
-	if ask.TimeoutSeconds, err = given(req.TimeoutSeconds, "timeout_seconds", contract.MaxTimeoutSeconds); err != nil {
-		return err
 	}
 	sub, err := d.admission.Admit(ctx, caller, ask)
 	if err != nil {
 		return err
 	}
-	if req.IdempotencyKey == "" {
+	if ask.IdempotencyKey == "" {
 		sub.JobID = idOf(from)
 	}
 	_, err = d.submitter.Submit(ctx, sub)
 	return err
-}
-
-// given is a number that may be left out, but not be zero.
-func given(n *int, name string, most int) (int, error) {
-	if n == nil {
-		return 0, nil
-	}
-	if *n < 1 {
-		return 0, fault.Unprocessablef("%s is %d: want 1 to %d", name, *n, most)
-	}
-	return *n, nil
-}
-
-func decode(data []byte, jobType string) (request, error) {
-	var req request
-	if !bytes.HasPrefix(bytes.TrimLeft(data, " \t\r\n"), []byte("{")) {
-		return req, fault.Unprocessablef("The message is not a job: it must be a JSON object")
-	}
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&req); err != nil {
-		return req, fault.Unprocessablef("The message is not a job: %s", err)
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return req, fault.Unprocessablef("The message holds more than one job.")
-	}
-	if req.JobType != "" && req.JobType != jobType {
-		return req, fault.Unprocessablef("The message says job_type '%s', its subject '%s'", req.JobType, jobType)
-	}
-	return req, nil
 }
 
 // idOf is the id of the job of a message without an idempotency key: the same
@@ -266,12 +225,16 @@ func (d *Door) bury(ctx context.Context, from wmjs.Delivery, body []byte, why *f
 		return fmt.Errorf("name a dead letter: %w", err)
 	}
 	header := nats.Header{contract.HeaderReason: {why.Code + ": " + why.Detail}, contract.HeaderOrigin: {from.Subject}}
+	if id := requestID(from.Header); id != "" {
+		// A replay goes on under it, and in the same trace.
+		header.Set(contract.HeaderRequestID, id)
+	}
 	if len(body) > contract.MaxMessage {
 		// A message as large as the broker takes has no room for our headers.
 		header.Set(contract.HeaderBodySize, strconv.Itoa(len(body)))
 		body = body[:contract.MaxMessage]
 	}
-	future, err := d.pub.Send(bus.Message{Subject: subject, ID: placeOf(from), Type: "nexus.dead.v1", Body: body}, header)
+	future, err := d.pub.Send(bus.Message{Subject: subject, ID: placeOf(from), Type: "nexus.dead.v1", TraceParent: telemetry.TraceParent(ctx), Body: body}, header)
 	if err != nil {
 		return err
 	}

@@ -20,12 +20,13 @@ type AuditFilter struct {
 	Action    string    `query:"action" maxLength:"128" doc:"Only entries of this action, for example auth_denied or key_updated."`
 	Actor     string    `query:"actor" maxLength:"128" doc:"Only what this owner or service did."`
 	RequestID string    `query:"request_id" maxLength:"128" doc:"Only what this request caused."`
+	EventID   string    `query:"event_id" maxLength:"256" doc:"Only the entry of this event; job events are <job id>/<version>."`
 	After     time.Time `query:"after" doc:"Only entries at or after this time (RFC 3339)."`
 	Before    time.Time `query:"before" doc:"Only entries before this time (RFC 3339)."`
 }
 
 func (f AuditFilter) query() contract.AuditQuery {
-	q := contract.AuditQuery{Action: f.Action, Actor: f.Actor, RequestID: f.RequestID}
+	q := contract.AuditQuery{Action: f.Action, Actor: f.Actor, RequestID: f.RequestID, EventID: f.EventID}
 	if !f.After.IsZero() {
 		q.After = &f.After
 	}

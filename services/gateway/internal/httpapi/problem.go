@@ -122,10 +122,7 @@ func asProblem(ctx huma.Context, _ string, v any) (any, error) {
 		p.Errors = append(p.Errors, fault.Field{Location: e.Location, Message: e.Message})
 	}
 	if len(p.Errors) > 0 {
-		p.Detail = p.Errors[0].Message
-		if p.Errors[0].Location != "" {
-			p.Detail = p.Errors[0].Location + ": " + p.Detail
-		}
+		p.Detail = sentence(p.Errors[0].Location, p.Errors[0].Message)
 	}
 	return p, nil
 }

@@ -9,6 +9,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"sync"
 	"time"
 
@@ -345,17 +346,24 @@ func (r *Recorder) publish(ctx context.Context, entry outbox.Entry) {
 	})
 }
 
-// bury keeps a command nobody can read, with the reason.
+// maxReason bounds what is said of a command that nobody can read, in bytes: it may
+// repeat the command.
+const maxReason = 1024
+
+// bury keeps a command nobody can read, with the reason. The body stays as it is,
+// to the byte, so that a replay publishes what came.
 func (r *Recorder) bury(ctx context.Context, msg jetstream.Msg, reason error) {
 	subject, err := contract.DeadSubject("jobs", "undecodable")
 	if err == nil {
-		body, encErr := json.Marshal(string(msg.Data()))
-		if encErr != nil {
-			body = []byte(`""`)
+		body := msg.Data()
+		header := nats.Header{contract.HeaderReason: {contract.Cut(reason.Error(), maxReason)}, contract.HeaderOrigin: {msg.Subject()}}
+		if len(body) > contract.MaxMessage {
+			// A message as large as the broker takes has no room for our headers.
+			header.Set(contract.HeaderBodySize, strconv.Itoa(len(body)))
+			body = body[:contract.MaxMessage]
 		}
 		var f jetstream.PubAckFuture
-		f, err = r.dead.Send(bus.Message{Subject: subject, ID: uuid.NewString(), Type: "nexus.dead.v1", Body: body},
-			nats.Header{contract.HeaderReason: {reason.Error()}, contract.HeaderOrigin: {msg.Subject()}})
+		f, err = r.dead.Send(bus.Message{Subject: subject, ID: uuid.NewString(), Type: "nexus.dead.v1", Body: body}, header)
 		if err == nil {
 			select {
 			case <-f.Ok():

@@ -59,23 +59,32 @@ func (k *Keeper) Run(ctx context.Context, ready func()) error {
 			return nil
 		case <-tick.C:
 		}
-		asked := map[string]bool{}
-		for _, s := range k.subs.Everybodys() {
-			admin, known := asked[s.Owner]
-			if !known {
-				var err error
-				if admin, err = k.admin(ctx, s.Owner); err != nil {
-					k.log.Warn().Err(err).Msg("could not ask whether the owner of a webhook is still an admin")
-					break
-				}
-				asked[s.Owner] = admin
+		k.look(ctx)
+	}
+}
+
+// look asks for each owner once. One that cannot be asked for is left as it is,
+// and keeps nobody else from being asked for.
+func (k *Keeper) look(ctx context.Context) {
+	keep := map[string]bool{}
+	for _, s := range k.subs.Everybodys() {
+		if ctx.Err() != nil {
+			return
+		}
+		kept, asked := keep[s.Owner]
+		if !asked {
+			admin, err := k.admin(ctx, s.Owner)
+			if err != nil && ctx.Err() == nil {
+				k.log.Warn().Err(err).Msg("could not ask whether the owner of a webhook is still an admin")
 			}
-			if admin {
-				continue
-			}
-			if err := k.off.Disable(ctx, s.ID, reason); err != nil {
-				k.log.Warn().Err(err).Str("webhook_id", s.ID.String()).Msg("could not switch a webhook off; it is tried again")
-			}
+			kept = admin || err != nil
+			keep[s.Owner] = kept
+		}
+		if kept {
+			continue
+		}
+		if err := k.off.Disable(ctx, s.ID, reason); err != nil && ctx.Err() == nil {
+			k.log.Warn().Err(err).Str("webhook_id", s.ID.String()).Msg("could not switch a webhook off; it is tried again")
 		}
 	}
 }

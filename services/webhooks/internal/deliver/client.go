@@ -38,8 +38,11 @@ const (
 
 // Client posts deliveries.
 type Client struct {
-	http *http.Client
-	now  func() time.Time
+	// transport follows no redirects: one could lead anywhere, and no receiver
+	// needs one.
+	transport *http.Transport
+	timeout   time.Duration
+	now       func() time.Time
 }
 
 // NewClient makes a client that gives a post up after timeout. With allowPrivate
@@ -49,25 +52,22 @@ func NewClient(timeout time.Duration, allowPrivate bool, perHost int, now func()
 	if !allowPrivate {
 		dialer.Control = newGuard().control
 	}
-	return &Client{now: now, http: &http.Client{
-		Timeout: timeout,
-		// A redirect could lead anywhere, and no receiver needs one.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Transport: &http.Transport{
-			// No proxy: it would dial in our place, and nobody would guard it.
-			Proxy: nil, DialContext: dialer.DialContext, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12},
-			ForceAttemptHTTP2: true, DisableCompression: true, MaxIdleConns: 100, MaxIdleConnsPerHost: perHost, IdleConnTimeout: keepIdle,
-			TLSHandshakeTimeout: timeout, MaxResponseHeaderBytes: maxAnswerHeader,
-		},
+	return &Client{now: now, timeout: timeout, transport: &http.Transport{
+		// No proxy: it would dial in our place, and nobody would guard it.
+		Proxy: nil, DialContext: dialer.DialContext, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12},
+		ForceAttemptHTTP2: true, DisableCompression: true, MaxIdleConns: 100, MaxIdleConnsPerHost: perHost, IdleConnTimeout: keepIdle,
+		TLSHandshakeTimeout: timeout, MaxResponseHeaderBytes: maxAnswerHeader,
 	}}
 }
 
 // Close lets the connections go.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
+func (c *Client) Close() { c.transport.CloseIdleConnections() }
 
 // Post posts a delivery. The error of an outcome names no address and nothing of
 // the answer but its status.
 func (c *Client) Post(ctx context.Context, d hook.Claimed) hook.Outcome {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, d.URL, bytes.NewReader(d.Body))
 	if err != nil {
 		return hook.Outcome{Err: errors.New("the URL cannot be used")}
@@ -80,13 +80,16 @@ func (c *Client) Post(ctx context.Context, d hook.Claimed) hook.Outcome {
 	} {
 		req.Header.Set(name, value)
 	}
-	resp, err := c.http.Do(req)
+	resp, err := c.transport.RoundTrip(req)
 	if err != nil {
 		return hook.Outcome{Err: errors.New(why(err))}
 	}
 	defer func() { _ = resp.Body.Close() }()
-	// A short answer is read so that its connection can be used again.
-	_, _ = io.CopyN(io.Discard, resp.Body, maxAnswer)
+	if resp.StatusCode != http.StatusSwitchingProtocols {
+		// A short answer is read so that its connection can be used again. One that
+		// switches protocols has no end, and no deadline holds for it.
+		_, _ = io.CopyN(io.Discard, resp.Body, maxAnswer)
+	}
 	out := hook.Outcome{Status: resp.StatusCode, RetryAfter: retryAfter(resp.Header.Get("Retry-After"), now)}
 	switch {
 	case resp.StatusCode >= 200 && resp.StatusCode < 300:
@@ -100,7 +103,9 @@ func (c *Client) Post(ctx context.Context, d hook.Claimed) hook.Outcome {
 
 // retryAfter reads a Retry-After, in seconds or as a date; zero for none.
 func retryAfter(value string, now time.Time) time.Duration {
-	if n, err := strconv.ParseUint(value, 10, 31); err == nil {
+	n, err := strconv.ParseUint(value, 10, 31)
+	if err == nil || errors.Is(err, strconv.ErrRange) {
+		// What is out of range is the most there is, and that is far too much.
 		return time.Duration(n) * time.Second
 	}
 	if at, err := http.ParseTime(value); err == nil {
@@ -130,7 +135,7 @@ func why(err error) string {
 		return "the connection was refused"
 	case errors.As(err, &verification), errors.As(err, &authority):
 		return "the certificate is not trusted"
-	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
+	case errors.As(err, &record):
 		return "the host does not speak TLS"
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return "the connection broke off"

@@ -22,21 +22,22 @@ type guard struct {
 func newGuard() guard {
 	g := guard{unicast: netip.MustParsePrefix("2000::/3")}
 	for _, text := range []string{
-		"0.0.0.0/8",       // this network
-		"10.0.0.0/8",      // private
-		"100.64.0.0/10",   // behind the NAT of a carrier
-		"127.0.0.0/8",     // loopback
-		"169.254.0.0/16",  // link-local, and the metadata of clouds
-		"172.16.0.0/12",   // private
-		"192.0.0.0/24",    // protocol assignments
-		"192.0.2.0/24",    // documentation
-		"192.88.99.0/24",  // relays of 6to4
-		"192.168.0.0/16",  // private
-		"198.18.0.0/15",   // benchmarks
-		"198.51.100.0/24", // documentation
-		"203.0.113.0/24",  // documentation
-		"224.0.0.0/4",     // multicast
-		"240.0.0.0/4",     // reserved, and broadcast
+		"0.0.0.0/8",        // this network
+		"10.0.0.0/8",       // private
+		"100.64.0.0/10",    // behind the NAT of a carrier
+		"127.0.0.0/8",      // loopback
+		"168.63.129.16/32", // what Azure tells its machines, on an address that looks public
+		"169.254.0.0/16",   // link-local, and the metadata of clouds
+		"172.16.0.0/12",    // private
+		"192.0.0.0/24",     // protocol assignments
+		"192.0.2.0/24",     // documentation
+		"192.88.99.0/24",   // relays of 6to4
+		"192.168.0.0/16",   // private
+		"198.18.0.0/15",    // benchmarks
+		"198.51.100.0/24",  // documentation
+		"203.0.113.0/24",   // documentation
+		"224.0.0.0/4",      // multicast
+		"240.0.0.0/4",      // reserved, and broadcast
 		// Inside 2000::/3. What is outside of it, such as loopback, unique local,
 		// link-local, multicast and NAT64, is refused as a whole.
 		"2001::/23",     // protocol assignments, among them Teredo

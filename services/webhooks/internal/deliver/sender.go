@@ -26,13 +26,14 @@ const (
 	lookEvery = time.Second
 	// claimWithin and finishWithin bound the statements.
 	claimWithin, finishWithin = 5 * time.Second, 10 * time.Second
-	// leaseSlack is how much longer than a post its claim lasts.
+	// leaseSlack is how much longer than a post its claim lasts: the statements
+	// around it take time as well.
 	leaseSlack = 30 * time.Second
 )
 
 // Store is where deliveries are kept.
 type Store interface {
-	Claim(ctx context.Context, busy map[string]int, perHost, limit int, lease time.Duration) ([]hook.Claimed, error)
+	Claim(ctx context.Context, room store.Room, lease time.Duration) ([]hook.Claimed, error)
 	Finish(ctx context.Context, c hook.Claimed, r store.Result) error
 }
 
@@ -59,7 +60,7 @@ type Sender struct {
 	lease       time.Duration
 	// woken has a word when something may be due, ended when a post has ended.
 	woken chan struct{}
-	ended chan string
+	ended chan hook.Claimed
 }
 
 // New makes a sender of up to concurrency posts at once, each of which takes at
@@ -67,7 +68,7 @@ type Sender struct {
 func New(st Store, poster Poster, off Disabler, log zerolog.Logger, tracer trace.Tracer, concurrency int, timeout time.Duration) *Sender {
 	return &Sender{
 		store: st, poster: poster, off: off, log: log, tracer: tracer, concurrency: concurrency, lease: timeout + leaseSlack,
-		woken: make(chan struct{}, 1), ended: make(chan string, concurrency),
+		woken: make(chan struct{}, 1), ended: make(chan hook.Claimed, concurrency),
 	}
 }
 
@@ -91,27 +92,27 @@ func (s *Sender) Run(ctx context.Context, ready func()) error {
 	var posting sync.WaitGroup
 	defer s.poster.Close()
 	defer posting.Wait()
-	busy, underWay, failing := map[string]int{}, 0, false
+	room, failing := s.room(), false
 	for {
-		if free := s.concurrency - underWay; free > 0 && ctx.Err() == nil && !failing {
-			claimed, err := s.claim(ctx, busy, free)
+		if room.Free > 0 && ctx.Err() == nil && !failing {
+			claimed, err := s.claim(ctx, room)
 			if failing = err != nil; failing && ctx.Err() == nil {
 				s.log.Warn().Err(err).Msg("could not look for deliveries that are due")
 			}
 			for _, c := range claimed {
-				underWay++
-				busy[c.Host]++
-				posting.Go(func() { s.deliver(context.WithoutCancel(ctx), c); s.ended <- c.Host })
+				room.Free--
+				room.Hosts[c.Host]++
+				room.Owners[c.Owner]++
+				posting.Go(func() { s.deliver(context.WithoutCancel(ctx), c); s.ended <- c })
 			}
 		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case host := <-s.ended:
-			underWay--
-			if busy[host]--; busy[host] == 0 {
-				delete(busy, host)
-			}
+		case c := <-s.ended:
+			room.Free++
+			leave(room.Hosts, c.Host)
+			leave(room.Owners, c.Owner)
 		case <-s.woken:
 		case <-tick.C:
 			// A database that is away is asked once a second.
@@ -120,10 +121,23 @@ func (s *Sender) Run(ctx context.Context, ready func()) error {
 	}
 }
 
-func (s *Sender) claim(ctx context.Context, busy map[string]int, free int) ([]hook.Claimed, error) {
+// room is that of a process with nothing under way. A quarter of it is nobody's
+// alone: an owner whose receivers are all slow leaves it to others.
+func (s *Sender) room() store.Room {
+	return store.Room{Hosts: map[string]int{}, Owners: map[string]int{}, PerHost: PerHost, PerOwner: s.concurrency - s.concurrency/4, Free: s.concurrency}
+}
+
+// leave counts one post less.
+func leave(counts map[string]int, name string) {
+	if counts[name]--; counts[name] == 0 {
+		delete(counts, name)
+	}
+}
+
+func (s *Sender) claim(ctx context.Context, room store.Room) ([]hook.Claimed, error) {
 	ctx, cancel := context.WithTimeout(ctx, claimWithin)
 	defer cancel()
-	return s.store.Claim(ctx, busy, PerHost, free, s.lease)
+	return s.store.Claim(ctx, room, s.lease)
 }
 
 // disabledText is the error of deliveries whose subscription was switched off.
@@ -144,11 +158,17 @@ func (s *Sender) deliver(ctx context.Context, c hook.Claimed) {
 		span.SetStatus(codes.Error, out.Err.Error())
 	}
 	if out.Status == http.StatusGone && c.Subscription != nil {
-		if err := s.off.Disable(ctx, *c.Subscription, "the receiver answered 410 Gone"); err != nil && !errors.Is(err, store.ErrUnknown) {
-			s.log.Warn().Err(err).Str("webhook_id", c.Subscription.String()).Msg("could not switch a webhook off; it is tried again")
-		}
+		s.disable(ctx, *c.Subscription)
 	}
 	s.finish(ctx, c, judge(c, out))
+}
+
+func (s *Sender) disable(ctx context.Context, id uuid.UUID) {
+	ctx, cancel := context.WithTimeout(ctx, finishWithin)
+	defer cancel()
+	if err := s.off.Disable(ctx, id, "the receiver answered 410 Gone"); err != nil && !errors.Is(err, store.ErrUnknown) {
+		s.log.Warn().Err(err).Str("webhook_id", id.String()).Msg("could not switch a webhook off; the next 410 does")
+	}
 }
 
 // judge decides what becomes of a delivery.

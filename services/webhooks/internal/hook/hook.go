@@ -82,6 +82,7 @@ type Claimed struct {
 	ID           uuid.UUID
 	Claim        uuid.UUID
 	Subscription *uuid.UUID
+	Owner        string
 	EventID      string
 	Event        string
 	URL          string

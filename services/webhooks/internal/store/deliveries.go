@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -65,52 +67,87 @@ func (s *Store) Add(ctx context.Context, drafts []hook.Draft, secret func() (str
 	return nil
 }
 
-// Those hosts come first that have the fewest posts under way: with one slow host
-// and many deliveries to it, the others wait for nothing. hosts jumps from host
-// to host through the index.
+// Those owners come first that have the fewest posts under way, and of their hosts
+// those with the fewest: with one slow host, or one owner with many, and any number
+// of deliveries, the others wait for nothing. owners and hosts jump through the index
+// from one to the next. Of an owner with very many hosts some are looked at, from the
+// first and from a place that is another each time: nobody makes a claim expensive
+// for all. Hashes of hosts stand for them, so that every place is as likely.
+//
+// statement_timestamp() can bound a look into an index; clock_timestamp() could not,
+// and every delivery that waits for its next attempt would be read.
 const claimDeliveries = `
-	WITH RECURSIVE hosts AS (
-		(SELECT host FROM webhooks.deliveries WHERE status = 'pending' ORDER BY host LIMIT 1)
+	WITH RECURSIVE owners AS (
+		(SELECT owner FROM webhooks.deliveries WHERE status = 'pending' ORDER BY owner LIMIT 1)
 		UNION ALL
-		SELECT (SELECT d.host FROM webhooks.deliveries AS d WHERE d.status = 'pending' AND d.host > h.host ORDER BY d.host LIMIT 1)
-		FROM hosts AS h WHERE h.host IS NOT NULL
+		SELECT n.owner FROM owners AS o CROSS JOIN LATERAL (
+			SELECT owner FROM webhooks.deliveries AS d WHERE d.status = 'pending' AND d.owner > o.owner ORDER BY d.owner LIMIT 1
+		) AS n
+	), hosts AS (
+		SELECT o.owner, n.host, 1 AS nth FROM owners AS o CROSS JOIN (VALUES (''), ($9::text)) AS f (first) CROSS JOIN LATERAL (
+			SELECT md5(d.host) AS host FROM webhooks.deliveries AS d
+			WHERE d.status = 'pending' AND d.owner = o.owner AND md5(d.host) > f.first ORDER BY md5(d.host) LIMIT 1
+		) AS n
+		UNION ALL
+		SELECT h.owner, n.host, h.nth + 1 FROM hosts AS h CROSS JOIN LATERAL (
+			SELECT md5(d.host) AS host FROM webhooks.deliveries AS d
+			WHERE d.status = 'pending' AND d.owner = h.owner AND md5(d.host) > h.host ORDER BY md5(d.host) LIMIT 1
+		) AS n WHERE h.nth < $10::int
+	), queues AS (
+		SELECT DISTINCT owner, host FROM hosts
 	), due AS (
-		SELECT d.id, coalesce(b.busy, 0) + row_number() OVER (PARTITION BY h.host ORDER BY d.next_at) AS rank, d.next_at
-		FROM hosts AS h
-		LEFT JOIN unnest($1::text[], $2::int[]) AS b (host, busy) ON b.host = h.host
+		SELECT d.id, d.next_at, q.host, q.owner, coalesce(h.busy, 0) AS host_busy, coalesce(o.busy, 0) AS owner_busy,
+			row_number() OVER (PARTITION BY q.host, q.owner ORDER BY d.next_at) AS nth
+		FROM queues AS q
+		LEFT JOIN unnest($1::text[], $2::int[]) AS h (host, busy) ON md5(h.host) = q.host
+		LEFT JOIN unnest($3::text[], $4::int[]) AS o (owner, busy) ON o.owner = q.owner
 		CROSS JOIN LATERAL (
 			SELECT id, next_at FROM webhooks.deliveries
-			WHERE status = 'pending' AND host = h.host AND next_at <= clock_timestamp()
-			ORDER BY next_at LIMIT greatest(0, $3::int - coalesce(b.busy, 0)) FOR UPDATE SKIP LOCKED
+			WHERE status = 'pending' AND owner = q.owner AND md5(host) = q.host AND next_at <= statement_timestamp()
+			ORDER BY next_at LIMIT greatest(0, least($5::int - coalesce(h.busy, 0), $6::int - coalesce(o.busy, 0))) FOR UPDATE SKIP LOCKED
 		) AS d
-		WHERE h.host IS NOT NULL
+	), of_hosts AS (
+		SELECT *, host_busy + row_number() OVER (PARTITION BY host ORDER BY owner_busy + nth, next_at) AS host_turn FROM due
+	), of_owners AS (
+		SELECT *, owner_busy + row_number() OVER (PARTITION BY owner ORDER BY host_turn, next_at) AS owner_turn FROM of_hosts WHERE host_turn <= $5
 	), claimed AS (
-		UPDATE webhooks.deliveries AS d SET claim = gen_random_uuid(), next_at = clock_timestamp() + make_interval(secs => $5)
-		WHERE d.id = ANY(ARRAY(SELECT id FROM due ORDER BY rank, next_at LIMIT $4))
+		UPDATE webhooks.deliveries AS d SET claim = gen_random_uuid(), next_at = clock_timestamp() + make_interval(secs => $8)
+		WHERE d.id = ANY(ARRAY(SELECT id FROM of_owners WHERE owner_turn <= $6 ORDER BY owner_turn, host_turn, next_at LIMIT $7))
 		RETURNING d.*
 	)
-	SELECT c.id, c.claim, c.subscription_id, c.event_id, c.event, coalesce(c.url, s.url, ''), c.host, coalesce(s.secret, o.secret, ''), c.body, c.attempts,
+	SELECT c.id, c.claim, c.subscription_id, c.owner, c.event_id, c.event, coalesce(c.url, s.url, ''), c.host, coalesce(s.secret, o.secret, ''), c.body, c.attempts,
 		coalesce(s.enabled, true)
 	FROM claimed AS c
 	LEFT JOIN webhooks.subscriptions AS s ON s.id = c.subscription_id
 	LEFT JOIN webhooks.owners AS o ON c.subscription_id IS NULL AND o.owner = c.owner`
 
-// Claim takes up to limit deliveries that are due, so that each host has at most
-// perHost under way; busy are those this process has already. A claim ends by
-// itself after lease, so what a process held that died is taken by another.
-func (s *Store) Claim(ctx context.Context, busy map[string]int, perHost, limit int, lease time.Duration) ([]hook.Claimed, error) {
-	hosts, counts := make([]string, 0, len(busy)), make([]int32, 0, len(busy))
-	for host, n := range busy {
-		hosts, counts = append(hosts, host), append(counts, int32(n))
-	}
-	rows, err := s.db.Pool.Query(ctx, claimDeliveries, hosts, counts, perHost, limit, lease.Seconds())
+// hostsOfOwner bounds the hosts of one owner that a claim looks at from each of
+// two places.
+const hostsOfOwner = 100
+
+// Room is what a process can take on.
+type Room struct {
+	// Hosts and Owners count the posts that are under way.
+	Hosts, Owners map[string]int
+	// PerHost and PerOwner are the most that one may have under way.
+	PerHost, PerOwner int
+	// Free bounds what is claimed now.
+	Free int
+}
+
+// Claim takes deliveries that are due, as many as there is room for. A claim ends
+// by itself after lease, so what a process held that died is taken by another.
+func (s *Store) Claim(ctx context.Context, room Room, lease time.Duration) ([]hook.Claimed, error) {
+	hosts, ofHosts := columns(room.Hosts)
+	owners, ofOwners := columns(room.Owners)
+	rows, err := s.db.Pool.Query(ctx, claimDeliveries, hosts, ofHosts, owners, ofOwners, room.PerHost, room.PerOwner, room.Free, lease.Seconds(), strconv.FormatUint(rand.Uint64(), 16), hostsOfOwner)
 	if err != nil {
 		return nil, fmt.Errorf("claim deliveries: %w", err)
 	}
 	claimed, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (hook.Claimed, error) {
 		var c hook.Claimed
 		var body string
-		err := row.Scan(&c.ID, &c.Claim, &c.Subscription, &c.EventID, &c.Event, &c.URL, &c.Host, &c.Secret, &body, &c.Attempts, &c.Enabled)
+		err := row.Scan(&c.ID, &c.Claim, &c.Subscription, &c.Owner, &c.EventID, &c.Event, &c.URL, &c.Host, &c.Secret, &body, &c.Attempts, &c.Enabled)
 		c.Body = []byte(body)
 		return c, err
 	})
@@ -118,6 +155,14 @@ func (s *Store) Claim(ctx context.Context, busy map[string]int, perHost, limit i
 		return nil, fmt.Errorf("claim deliveries: %w", err)
 	}
 	return claimed, nil
+}
+
+func columns(counts map[string]int) (names []string, numbers []int32) {
+	names, numbers = make([]string, 0, len(counts)), make([]int32, 0, len(counts))
+	for name, n := range counts {
+		names, numbers = append(names, name), append(numbers, int32(n))
+	}
+	return names, numbers
 }
 
 // Result is what is written of a post.

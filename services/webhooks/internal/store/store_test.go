@@ -54,6 +54,83 @@ func TestRowsMatchTheSchema(t *testing.T) {
 	testkit.RequireRowsMatch(t, db, store.Rows())
 }
 
+func room() store.Room { return store.Room{PerHost: 4, PerOwner: 10, Free: 10} }
+
+// Owners take turns: also at a host that they share, and also where one of them
+// has many hosts with much that is due for longer.
+func TestClaimsAreFairToOwners(t *testing.T) {
+	t.Parallel()
+	st, _ := open(t)
+	of := func(owner string, n int, hosts ...string) {
+		t.Helper()
+		var drafts []hook.Draft
+		for _, host := range hosts {
+			for range n {
+				d := draft(host)
+				d.Owner = owner
+				drafts = append(drafts, d)
+			}
+		}
+		require.NoError(t, st.Add(t.Context(), drafts, secret))
+	}
+	claimed := func(r store.Room) string {
+		t.Helper()
+		got, err := st.Claim(t.Context(), r, time.Minute)
+		require.NoError(t, err)
+		count := map[string]int{}
+		for _, c := range got {
+			count[c.Owner+"@"+c.Host]++
+		}
+		return fmt.Sprint(count)
+	}
+	of("ann", 50, "shared", "a1", "a2", "a3", "a4", "a5")
+	of("bob", 2, "shared")
+	of("cat", 1, "c1")
+	require.Equal(t, "map[bob@shared:1]", claimed(store.Room{Owners: map[string]int{"ann": 3, "cat": 1}, PerHost: 4, PerOwner: 4, Free: 1}))
+	require.Equal(t, "map[]", claimed(store.Room{Owners: map[string]int{"ann": 4, "bob": 4, "cat": 4}, PerHost: 4, PerOwner: 4, Free: 9}))
+	require.Equal(t, "map[cat@c1:1]", claimed(store.Room{Owners: map[string]int{"ann": 3, "bob": 1}, PerHost: 4, PerOwner: 4, Free: 1}))
+	require.Equal(t, "map[bob@shared:1]", claimed(store.Room{Hosts: map[string]int{"shared": 3}, Owners: map[string]int{"ann": 3}, PerHost: 4, PerOwner: 4, Free: 1}))
+	require.Equal(t, "map[ann@a1:1 ann@a2:1 ann@a3:1 ann@a4:1]", claimed(store.Room{Hosts: map[string]int{"shared": 4, "a5": 4}, PerHost: 4, PerOwner: 4, Free: 9}))
+}
+
+// However many hosts an owner has, and however much waits for its next attempt, a
+// claim costs little and each delivery has its turn.
+func TestClaimsAreCheap(t *testing.T) {
+	t.Parallel()
+	st, db := open(t)
+	add := func(owner, host string, many int, next string) {
+		t.Helper()
+		_, err := db.Pool.Exec(t.Context(), `INSERT INTO webhooks.deliveries (id, owner, event_id, event, url, host, body, next_at)
+			SELECT gen_random_uuid(), $1, $2::text || n, 'job.failed', 'http://' || $2::text, $2::text || CASE WHEN $2::text = 'one' THEN '' ELSE n::text END, '{}', now() + $4::interval
+			FROM generate_series(1, $3::int) AS n`, owner, host, many, next)
+		require.NoError(t, err)
+	}
+	add("ann", "waits", 20_000, "1 hour")
+	add("ann", "one", 20_000, "1 hour")
+	began := time.Now()
+	const claims = 50
+	for range claims {
+		got, err := st.Claim(t.Context(), room(), time.Minute)
+		require.NoError(t, err)
+		require.Empty(t, got)
+	}
+	// Where every host and every row is looked at it takes half a minute.
+	require.Less(t, time.Since(began), 8*time.Second)
+
+	const many = 500
+	add("bob", "due", many, "0")
+	seen := map[uuid.UUID]bool{}
+	testkit.Eventually(t, func() bool {
+		got, err := st.Claim(t.Context(), store.Room{PerHost: 4, PerOwner: 60, Free: 60}, time.Hour)
+		require.NoError(t, err)
+		for _, c := range got {
+			require.False(t, seen[c.ID])
+			seen[c.ID] = true
+		}
+		return len(seen) == many
+	}, "some have no turn")
+}
+
 // A claim takes few of each host, fewest under way first, and none twice.
 func TestClaimsAreFair(t *testing.T) {
 	t.Parallel()
@@ -66,7 +143,7 @@ func TestClaimsAreFair(t *testing.T) {
 	require.NoError(t, st.Add(t.Context(), drafts, secret))
 	claimed := func(busy map[string]int, limit int) string {
 		t.Helper()
-		got, err := st.Claim(t.Context(), busy, 4, limit, time.Minute)
+		got, err := st.Claim(t.Context(), store.Room{Hosts: busy, PerHost: 4, PerOwner: 10, Free: limit}, time.Minute)
 		require.NoError(t, err)
 		hosts := map[string]int{}
 		for _, c := range got {
@@ -88,12 +165,12 @@ func TestClaimsRunOut(t *testing.T) {
 	t.Parallel()
 	st, db := open(t)
 	require.NoError(t, st.Add(t.Context(), []hook.Draft{draft("a")}, secret))
-	first, err := st.Claim(t.Context(), nil, 4, 10, time.Millisecond)
+	first, err := st.Claim(t.Context(), room(), time.Millisecond)
 	require.NoError(t, err)
 	require.Len(t, first, 1)
 	var second []hook.Claimed
 	testkit.Eventually(t, func() bool {
-		second, err = st.Claim(t.Context(), nil, 4, 10, time.Minute)
+		second, err = st.Claim(t.Context(), room(), time.Minute)
 		return err == nil && len(second) == 1
 	}, "the claim did not run out")
 	require.Equal(t, first[0].ID, second[0].ID)
@@ -105,6 +182,30 @@ func TestClaimsRunOut(t *testing.T) {
 	require.NoError(t, st.Finish(t.Context(), second[0], store.Result{Status: contract.DeliveryFailed}))
 	require.NoError(t, db.Pool.QueryRow(t.Context(), `SELECT status FROM webhooks.deliveries`).Scan(&status))
 	require.Equal(t, "delivered", status)
+}
+
+// A subscription ends with its deliveries, however many there are, and only at
+// the word of its owner.
+func TestDeleteTakesEveryDeliveryAlong(t *testing.T) {
+	t.Parallel()
+	st, db := open(t)
+	sub, other := subscribe(t, st, "ann"), subscribe(t, st, "ann")
+	const many = 12_000
+	for _, s := range []hook.Subscription{sub, other} {
+		_, err := db.Pool.Exec(t.Context(), `INSERT INTO webhooks.deliveries (id, subscription_id, owner, event_id, event, host, body)
+			SELECT gen_random_uuid(), $1, 'ann', 'e/' || n, 'job.failed', 'example.com', '{}' FROM generate_series(1, $2::int) AS n`, s.ID, many)
+		require.NoError(t, err)
+	}
+	count := func() (n int) {
+		t.Helper()
+		require.NoError(t, db.Pool.QueryRow(t.Context(), `SELECT count(*) FROM webhooks.deliveries`).Scan(&n))
+		return n
+	}
+	require.ErrorIs(t, st.Delete(t.Context(), sub.ID, "bob", tell), store.ErrUnknown)
+	require.Equal(t, 2*many, count())
+	require.NoError(t, st.Delete(t.Context(), sub.ID, "ann", tell))
+	require.Equal(t, many, count())
+	require.ErrorIs(t, st.Delete(t.Context(), sub.ID, "ann", tell), store.ErrUnknown)
 }
 
 func TestDeliveriesAreOnce(t *testing.T) {

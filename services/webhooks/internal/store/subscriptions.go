@@ -120,8 +120,26 @@ func lock(ctx context.Context, tx *pg.Tx, id uuid.UUID, owner string) (hook.Subs
 		WHERE s.id = $1 AND ($2 = '' OR s.owner = $2) FOR UPDATE`, id, owner))
 }
 
-// Delete removes a subscription with its deliveries.
+// deleteBatch bounds the deliveries that one statement deletes.
+const deleteBatch = 5000
+
+const deleteDeliveries = `DELETE FROM webhooks.deliveries WHERE id = ANY(ARRAY(
+	SELECT d.id FROM webhooks.subscriptions AS s JOIN webhooks.deliveries AS d ON d.subscription_id = s.id
+	WHERE s.id = $1 AND ($2 = '' OR s.owner = $2) ORDER BY d.id LIMIT $3))`
+
+// Delete removes a subscription with its deliveries. Those go first and few at a
+// time: however many there are, no change of another subscription waits for them,
+// and an attempt that takes too long leaves less to the next.
 func (s *Store) Delete(ctx context.Context, id uuid.UUID, owner string, tell Tell) error {
+	for {
+		tag, err := s.db.Pool.Exec(ctx, deleteDeliveries, id, owner, deleteBatch)
+		if err != nil {
+			return fmt.Errorf("delete the deliveries of webhook %s: %w", id, err)
+		}
+		if tag.RowsAffected() < deleteBatch {
+			break
+		}
+	}
 	err := s.change(ctx, func(tx *pg.Tx) (bus.Message, error) {
 		before, err := lock(ctx, tx, id, owner)
 		if err != nil {

@@ -1,0 +1,2 @@
+DROP INDEX webhooks.deliveries_due;
+CREATE INDEX deliveries_due ON webhooks.deliveries (host, next_at) WHERE status = 'pending';
