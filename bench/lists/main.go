@@ -77,7 +77,7 @@ func (m *measurement) measure(ctx context.Context, show func() error) (err error
 			return err
 		}
 	}
-	server, err := private.Start(ctx, private.Options{Binary: binary, Dir: m.opts.dir})
+	server, err := private.Start(ctx, private.Options{Binary: binary, Dir: m.opts.dir, Keep: m.opts.keep})
 	if err != nil {
 		return err
 	}
@@ -90,23 +90,35 @@ func (m *measurement) measure(ctx context.Context, show func() error) (err error
 	if m.run.Postgres, err = db.Version(ctx); err != nil {
 		return err
 	}
-	now := time.Now()
-	m.say("writing %d jobs", m.opts.rows)
-	if err := manyjobs.Fill(ctx, db, m.opts.rows, now); err != nil {
+	now, err := m.fill(ctx, db)
+	if err != nil {
 		return err
 	}
-	m.say("they were written within %s", time.Since(now).Round(time.Second))
 	client := rest.New(server.HTTPAddr, server.Key, 1)
 	defer client.Close()
 	if err := m.ask(ctx, asker{client: client, now: now}, db, filepath.Join(server.DataDir, postgresLog)); err != nil {
 		return err
 	}
-	if err := show(); err != nil || !m.opts.hold {
-		return err
+	return show()
+}
+
+// fill writes the jobs unless they are there, and returns when the newest was
+// made.
+func (m *measurement) fill(ctx context.Context, db *jobsdb.DB) (time.Time, error) {
+	there, newest, err := manyjobs.There(ctx, db)
+	if err != nil || there == m.opts.rows {
+		return newest, err
 	}
-	m.say("the database is at %s; interrupt to end it", server.DatabaseURL)
-	<-ctx.Done()
-	return nil
+	if there > 0 {
+		return newest, fmt.Errorf("there are %d jobs, and not %d", there, m.opts.rows)
+	}
+	began := time.Now()
+	m.say("writing %d jobs", m.opts.rows)
+	if err := manyjobs.Fill(ctx, db, m.opts.rows, began); err != nil {
+		return began, err
+	}
+	m.say("they were written within %s", time.Since(began).Round(time.Second))
+	return began, nil
 }
 
 // ask times every list, and after that has each explained.
@@ -121,6 +133,9 @@ func (m *measurement) ask(ctx context.Context, a asker, db *jobsdb.DB, logFile s
 			return err
 		}
 		m.say("%-50s %5d rows, p50 %s ms, p99 %s ms", f.name, f.rows, millis(f.p50), millis(f.p99))
+		if f.failed != nil {
+			m.say("  %v", f.failed)
+		}
 		m.findings = append(m.findings, f)
 	}
 	log, err := plans.Start(ctx, db, logFile)
@@ -137,6 +152,9 @@ func (m *measurement) ask(ctx context.Context, a asker, db *jobsdb.DB, logFile s
 	}
 	for i := range m.findings {
 		f := &m.findings[i]
+		if f.failed != nil {
+			continue
+		}
 		f.plans, err = log.Of(ctx, func() error {
 			_, err := a.ask(f.query)
 			return err

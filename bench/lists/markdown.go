@@ -27,10 +27,17 @@ func markdown(run report.Run, rows int, findings []finding) string {
 		if f.missed() {
 			met = "**no**"
 		}
+		if f.failed != nil {
+			fmt.Fprintf(&b, "| %s | – | – | – | – | **no**: not answered in time |\n", f.name)
+			continue
+		}
 		fmt.Fprintf(&b, "| %s | %d | %s | %s | %s | %s |\n", f.name, f.rows, millis(f.p50), millis(f.p99), millis(f.worst), met)
 	}
 	b.WriteString("\n### Plans\n")
 	for _, f := range findings {
+		if f.failed != nil {
+			continue
+		}
 		fmt.Fprintf(&b, "\n<details><summary>%s: <code>GET /api/v1/jobs%s</code></summary>\n", f.name, f.describe())
 		for _, p := range f.plans {
 			fmt.Fprintf(&b, "\n```\n%s```\n", p.Short(planWidth))

@@ -13,7 +13,7 @@ type options struct {
 	rows, calls int
 	binary, dir string
 	results     string
-	hold        bool
+	keep        string
 	// args are the arguments as given.
 	args []string
 }
@@ -35,7 +35,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&o.binary, "binary", "", "the nexus `program` to measure (default: the one of this checkout, built first)")
 	flags.StringVar(&o.dir, "dir", os.TempDir(), "the `folder` below which data is kept during the run")
 	flags.StringVar(&o.results, "results", "", "put the figures into this `file`, between its marks")
-	flags.BoolVar(&o.hold, "hold", false, "say where the database is and keep it until interrupted, after measuring")
+	flags.StringVar(&o.keep, "keep", "", "keep the data in this `folder`; jobs that are there already are not written again")
 	flags.Usage = func() {
 		fmt.Fprint(stderr, explanation)
 		flags.PrintDefaults()
