@@ -44,7 +44,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	m := &measurement{opts: opts, progress: stderr, run: report.Run{Command: opts.command(), Started: began, Machine: resource.ThisMachine(opts.dir)}}
 	err = m.measure(ctx, func() error {
 		m.run.Took = time.Since(began)
-		figures := markdown(m.run, opts.rows, m.findings)
+		figures := markdown(m.run, opts.rows, m.others, m.findings)
 		if opts.results != "" {
 			return report.Write(opts.results, figures)
 		}
@@ -60,6 +60,8 @@ type measurement struct {
 	progress io.Writer
 	run      report.Run
 	findings []finding
+	// others is the share of the machine that other processes used meanwhile.
+	others float64
 }
 
 // measure measures and hands what it found to show, while the server runs.
@@ -94,9 +96,16 @@ func (m *measurement) measure(ctx context.Context, show func() error) (err error
 	if err != nil {
 		return err
 	}
+	meter := resource.Meter{Servers: []int{server.PID, server.PostgresPID}, Trees: []bool{false, true}}
 	client := rest.New(server.HTTPAddr, server.Key, 1)
 	defer client.Close()
-	if err := m.ask(ctx, asker{client: client, now: now}, db, filepath.Join(server.DataDir, postgresLog)); err != nil {
+	a := asker{client: client, now: now}
+	before := meter.Read()
+	if err := m.ask(ctx, a); err != nil {
+		return err
+	}
+	m.others, _ = meter.Read().Since(before).Others()
+	if err := m.explain(ctx, a, db, filepath.Join(server.DataDir, postgresLog)); err != nil {
 		return err
 	}
 	return show()
@@ -121,8 +130,8 @@ func (m *measurement) fill(ctx context.Context, db *jobsdb.DB) (time.Time, error
 	return began, nil
 }
 
-// ask times every list, and after that has each explained.
-func (m *measurement) ask(ctx context.Context, a asker, db *jobsdb.DB, logFile string) error {
+// ask times every list.
+func (m *measurement) ask(ctx context.Context, a asker) error {
 	for _, q := range queries(m.opts.rows, a.now) {
 		q, err := a.prepare(q)
 		if err != nil {
@@ -138,6 +147,11 @@ func (m *measurement) ask(ctx context.Context, a asker, db *jobsdb.DB, logFile s
 		}
 		m.findings = append(m.findings, f)
 	}
+	return nil
+}
+
+// explain has Postgres say how it finds each list.
+func (m *measurement) explain(ctx context.Context, a asker, db *jobsdb.DB, logFile string) error {
 	log, err := plans.Start(ctx, db, logFile)
 	if err != nil {
 		return err
@@ -163,7 +177,7 @@ func (m *measurement) ask(ctx context.Context, a asker, db *jobsdb.DB, logFile s
 			return fmt.Errorf("%s: %w", f.name, err)
 		}
 	}
-	return nil
+	return plans.Stop(ctx, db)
 }
 
 func (m *measurement) say(format string, args ...any) {

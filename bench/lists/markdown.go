@@ -11,7 +11,11 @@ import (
 // planWidth is how much of a line of a plan is shown.
 const planWidth = 180
 
-func markdown(run report.Run, rows int, findings []finding) string {
+// disturbedFrom is the share of the machine from which other processes bend what
+// is measured.
+const disturbedFrom = 0.12
+
+func markdown(run report.Run, rows int, others float64, findings []finding) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "`%s`, %s, %s.\n\n%s.\n\n", run.Command, run.Started.UTC().Format("2006-01-02 15:04 MST"), run.Took.Round(time.Second), report.Where(run))
 	missed := 0
@@ -21,6 +25,9 @@ func markdown(run report.Run, rows int, findings []finding) string {
 		}
 	}
 	fmt.Fprintf(&b, "%d jobs; %d of %d lists met the goal: p99 of at most %s.\n\n", rows, len(findings)-missed, len(findings), goal)
+	if others >= disturbedFrom {
+		fmt.Fprintf(&b, "**Disturbed: other processes used %.0f %% of the machine. p50 is nearest to the truth.**\n\n", 100*others)
+	}
 	b.WriteString("| list | rows | p50 ms | p99 ms | worst ms | goal met |\n|---|---:|---:|---:|---:|---|\n")
 	for _, f := range findings {
 		met := "yes"

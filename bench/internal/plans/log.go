@@ -8,6 +8,8 @@ import (
 	"os"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	"nexus.internal/bench/internal/jobsdb"
 	"nexus.internal/bench/internal/pace"
 )
@@ -24,7 +26,7 @@ func Start(ctx context.Context, db *jobsdb.DB, logFile string) (*Log, error) {
 		return nil, fmt.Errorf("reach the database: %w", err)
 	}
 	defer conn.Release()
-	for _, s := range []string{
+	statements := []string{
 		// Its settings can be set once it is known.
 		`LOAD 'auto_explain'`,
 		`ALTER SYSTEM SET session_preload_libraries = 'auto_explain'`,
@@ -33,12 +35,30 @@ func Start(ctx context.Context, db *jobsdb.DB, logFile string) (*Log, error) {
 		`ALTER SYSTEM SET auto_explain.log_buffers = on`,
 		`SELECT pg_reload_conf()`,
 		`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`,
-	} {
-		if _, err := conn.Exec(ctx, s); err != nil {
-			return nil, fmt.Errorf("%s: %w", s, err)
-		}
+	}
+	if err := execute(ctx, conn, statements); err != nil {
+		return nil, err
 	}
 	return &Log{path: logFile}, nil
+}
+
+// Stop makes the server as it was for sessions to come.
+func Stop(ctx context.Context, db *jobsdb.DB) error {
+	conn, err := db.Pool.Acquire(ctx)
+	if err != nil {
+		return fmt.Errorf("reach the database: %w", err)
+	}
+	defer conn.Release()
+	return execute(ctx, conn, []string{`ALTER SYSTEM RESET session_preload_libraries`, `SELECT pg_reload_conf()`})
+}
+
+func execute(ctx context.Context, conn *pgxpool.Conn, statements []string) error {
+	for _, s := range statements {
+		if _, err := conn.Exec(ctx, s); err != nil {
+			return fmt.Errorf("%s: %w", s, err)
+		}
+	}
+	return nil
 }
 
 // patience is how long the plans of statements that were answered may take to

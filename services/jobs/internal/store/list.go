@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,28 +19,75 @@ import (
 // more, the newest jobs are gone through instead: some of them are soon found.
 const maxLive = 20_000
 
+// recent is how many of the newest jobs are gone through for a tag before the
+// index of tags is asked: it knows no order, so all jobs of the tag must be read.
+const recent = 10_000
+
 // filter collects the conditions of a list with their values.
 type filter struct {
 	conditions []string
-	args       []any
+	// place are those that say from where to where in the order of lists.
+	place []string
+	args  []any
 }
 
 // add adds a condition; $? stands for the value.
 func (f *filter) add(condition string, value any) {
-	f.args = append(f.args, value)
-	f.conditions = append(f.conditions, strings.ReplaceAll(condition, "$?", fmt.Sprintf("$%d", len(f.args))))
+	f.conditions = append(f.conditions, f.bind(condition, value))
 }
 
-func (f *filter) where() string {
-	if len(f.conditions) == 0 {
+// within adds a condition of the place.
+func (f *filter) within(condition string, value any) {
+	f.place = append(f.place, f.bind(condition, value))
+}
+
+func (f *filter) bind(condition string, value any) string {
+	f.args = append(f.args, value)
+	return strings.ReplaceAll(condition, "$?", fmt.Sprintf("$%d", len(f.args)))
+}
+
+func (f *filter) where() string { return where(append(slices.Clone(f.place), f.conditions...)) }
+
+func where(conditions []string) string {
+	if len(conditions) == 0 {
 		return ""
 	}
-	return " WHERE " + strings.Join(f.conditions, " AND ")
+	return " WHERE " + strings.Join(conditions, " AND ")
 }
 
-// List is a page of jobs, newest first, with the cursor of the next page.
-func (s *Store) List(ctx context.Context, req contract.ListJobsRequest) ([]contract.JobSummary, string, error) {
-	var f filter
+const (
+	summaryColumns = `id, job_type, status, execution_mode, attempt_count, max_attempts, priority, tags, created_at, updated_at`
+	newestFirst    = ` ORDER BY created_at DESC, id DESC`
+)
+
+// page is the statement that reads limit jobs behind the first offset ones.
+// What an offset passes over is only counted: where an index has all that the
+// conditions ask for, none of those rows is read.
+func (f *filter) page(limit, offset int) string {
+	if offset == 0 {
+		return fmt.Sprintf(`SELECT `+summaryColumns+` FROM jobs.jobs`+f.where()+newestFirst+` LIMIT %d`, limit)
+	}
+	return fmt.Sprintf(`WITH page AS MATERIALIZED (SELECT id FROM jobs.jobs`+f.where()+newestFirst+` LIMIT %d OFFSET %d)
+		SELECT `+summaryColumns+` FROM jobs.jobs WHERE id = ANY(ARRAY(SELECT id FROM page))`+newestFirst, limit, offset)
+}
+
+// pageOfRecent is the same among the newest of the place.
+func (f *filter) pageOfRecent(limit, offset int) string {
+	return fmt.Sprintf(`SELECT `+summaryColumns+` FROM (SELECT * FROM jobs.jobs`+where(f.place)+newestFirst+` LIMIT %d) AS recent`+
+		where(f.conditions)+newestFirst+` LIMIT %d OFFSET %d`, recent, limit, offset)
+}
+
+// pageOfAll is the same by way of all jobs that match. OFFSET 0 keeps the order
+// out of it: to save the sort, the planner would go through all jobs for some
+// of a tag that was given up long ago.
+func (f *filter) pageOfAll(limit, offset int) string {
+	return fmt.Sprintf(`SELECT `+summaryColumns+` FROM (SELECT `+summaryColumns+` FROM jobs.jobs`+f.where()+` OFFSET 0) AS matching`+
+		newestFirst+` LIMIT %d OFFSET %d`, limit, offset)
+}
+
+// conditionsOf are the conditions of a list, without that of the status.
+func conditionsOf(req contract.ListJobsRequest) (*filter, error) {
+	f := &filter{}
 	for _, c := range []struct{ condition, value string }{
 		{"job_type = $?", req.JobType}, {"created_by = $?", req.CreatedBy}, {"priority = $?", req.Priority}, {"tags @> ARRAY[$?::text]", req.Tag},
 	} {
@@ -48,31 +96,44 @@ func (s *Store) List(ctx context.Context, req contract.ListJobsRequest) ([]contr
 		}
 	}
 	if req.CreatedAfter != nil {
-		f.add("created_at > $?", *req.CreatedAfter)
+		f.within("created_at > $?", *req.CreatedAfter)
 	}
 	if req.CreatedBefore != nil {
-		f.add("created_at < $?", *req.CreatedBefore)
+		f.within("created_at < $?", *req.CreatedBefore)
 	}
 	if req.Cursor != "" {
 		at, id, err := parseCursor(req.Cursor)
 		if err != nil {
-			return nil, "", err
+			return nil, err
 		}
-		f.add("created_at <= $?", at)
-		f.add(fmt.Sprintf("(created_at, id) < ($%d, $?)", len(f.args)), id)
+		f.within("created_at <= $?", at)
+		f.within(fmt.Sprintf("(created_at, id) < ($%d, $?)", len(f.args)), id)
 	}
-	if err := s.filterStatus(ctx, &f, contract.Status(req.Status)); err != nil {
+	return f, nil
+}
+
+// List is a page of jobs, newest first, with the cursor of the next page.
+func (s *Store) List(ctx context.Context, req contract.ListJobsRequest) ([]contract.JobSummary, string, error) {
+	f, err := conditionsOf(req)
+	if err != nil {
 		return nil, "", err
 	}
-	page := fmt.Sprintf(" ORDER BY created_at DESC, id DESC LIMIT %d OFFSET %d", req.Limit+1, req.Offset)
-	rows, err := s.db.Pool.Query(ctx, `SELECT id, job_type, status, execution_mode, attempt_count, max_attempts, priority, tags, created_at, updated_at
-		FROM jobs.jobs`+f.where()+page, f.args...)
-	if err != nil {
-		return nil, "", fmt.Errorf("list jobs: %w", err)
+	if err := s.filterStatus(ctx, f, contract.Status(req.Status)); err != nil {
+		return nil, "", err
 	}
-	out, err := pgx.CollectRows(rows, scanSummary)
-	if err != nil {
-		return nil, "", fmt.Errorf("list jobs: %w", err)
+	// One more than asked for says whether there is a next page.
+	statements := []string{f.page(req.Limit+1, req.Offset)}
+	if req.Tag != "" {
+		statements = []string{f.pageOfRecent(req.Limit+1, req.Offset), f.pageOfAll(req.Limit+1, req.Offset)}
+	}
+	var out []contract.JobSummary
+	for _, statement := range statements {
+		if out, err = s.summaries(ctx, statement, f.args); err != nil {
+			return nil, "", err
+		}
+		if len(out) > req.Limit {
+			break
+		}
 	}
 	if len(out) <= req.Limit {
 		return out, "", nil
@@ -80,6 +141,21 @@ func (s *Store) List(ctx context.Context, req contract.ListJobsRequest) ([]contr
 	out = out[:req.Limit]
 	last := out[len(out)-1]
 	return out, cursorOf(last.CreatedAt, last.JobID), nil
+}
+
+// summaries runs a statement that was planned for its values: the way to the
+// jobs of a type that nearly all have is not the way to those of a rare one, nor
+// can a plan for any lane use the index of those that are seldom used.
+func (s *Store) summaries(ctx context.Context, statement string, args []any) ([]contract.JobSummary, error) {
+	rows, err := s.db.Pool.Query(ctx, statement, append([]any{pgx.QueryExecModeCacheDescribe}, args...)...)
+	if err != nil {
+		return nil, fmt.Errorf("list jobs: %w", err)
+	}
+	out, err := pgx.CollectRows(rows, scanSummary)
+	if err != nil {
+		return nil, fmt.Errorf("list jobs: %w", err)
+	}
+	return out, nil
 }
 
 // filterStatus picks the way to the jobs of a state: those that were set back
