@@ -60,7 +60,23 @@ func (o options) check(rest []string) error {
 	return errors.Join(errs...)
 }
 
-// command is how to run the same again.
+// command is how to run the same again, on another machine.
 func (o options) command() string {
-	return strings.Join(append([]string{"go", "run", "./bench/lists"}, o.args...), " ")
+	words := []string{"go", "run", "./bench/lists"}
+	hide := false
+	for _, a := range o.args {
+		name, _, given := strings.Cut(strings.TrimLeft(a, "-"), "=")
+		local := strings.HasPrefix(a, "-") && (name == "binary" || name == "dir" || name == "keep")
+		switch {
+		case hide:
+			a = "…"
+			hide = false
+		case local && given:
+			a = "--" + name + "=…"
+		case local:
+			hide = true
+		}
+		words = append(words, a)
+	}
+	return strings.Join(words, " ")
 }

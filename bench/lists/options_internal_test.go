@@ -24,6 +24,16 @@ func TestParse(t *testing.T) {
 	require.Equal(t, "go run ./bench/lists --rows 20000 --calls 7 --results x.md", o.command())
 }
 
+func TestTheCommandIsThatOfAnyMachine(t *testing.T) {
+	t.Parallel()
+	for args, want := range map[string]string{
+		"--keep /data --calls 7":  "go run ./bench/lists --keep … --calls 7",
+		"-dir=/data --rows 20000": "go run ./bench/lists --dir=… --rows 20000",
+	} {
+		require.Equal(t, want, options{args: strings.Fields(args)}.command())
+	}
+}
+
 func TestParseRefuses(t *testing.T) {
 	t.Parallel()
 	for args, want := range map[string]string{

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -19,16 +18,21 @@ import (
 // more, the newest jobs are gone through instead: some of them are soon found.
 const maxLive = 20_000
 
-// recent is how many of the newest jobs are gone through for a tag before the
-// index of tags is asked: it knows no order, so all jobs of the tag must be read.
-const recent = 10_000
+const (
+	// fewTagged is how many jobs of a tag are read at once. The index of tags knows
+	// no order, so all of them are.
+	fewTagged = 12_000
+	// Where more have the tag, so many of the newest jobs that match all else are
+	// gone through first. A tag that one job in 100 has fills a page before.
+	leastRecent  = 10_000
+	recentPerJob = 110
+	mostRecent   = 150_000
+)
 
 // filter collects the conditions of a list with their values.
 type filter struct {
 	conditions []string
-	// place are those that say from where to where in the order of lists.
-	place []string
-	args  []any
+	args       []any
 }
 
 // add adds a condition; $? stands for the value.
@@ -36,17 +40,12 @@ func (f *filter) add(condition string, value any) {
 	f.conditions = append(f.conditions, f.bind(condition, value))
 }
 
-// within adds a condition of the place.
-func (f *filter) within(condition string, value any) {
-	f.place = append(f.place, f.bind(condition, value))
-}
-
 func (f *filter) bind(condition string, value any) string {
 	f.args = append(f.args, value)
 	return strings.ReplaceAll(condition, "$?", fmt.Sprintf("$%d", len(f.args)))
 }
 
-func (f *filter) where() string { return where(append(slices.Clone(f.place), f.conditions...)) }
+func (f *filter) where() string { return where(f.conditions) }
 
 func where(conditions []string) string {
 	if len(conditions) == 0 {
@@ -71,43 +70,44 @@ func (f *filter) page(limit, offset int) string {
 		SELECT `+summaryColumns+` FROM jobs.jobs WHERE id = ANY(ARRAY(SELECT id FROM page))`+newestFirst, limit, offset)
 }
 
-// pageOfRecent is the same among the newest of the place.
-func (f *filter) pageOfRecent(limit, offset int) string {
-	return fmt.Sprintf(`SELECT `+summaryColumns+` FROM (SELECT * FROM jobs.jobs`+where(f.place)+newestFirst+` LIMIT %d) AS recent`+
-		where(f.conditions)+newestFirst+` LIMIT %d OFFSET %d`, recent, limit, offset)
+// pageOfRecent is the same among the newest that match all but the tag.
+func (f *filter) pageOfRecent(tag string, limit, offset int) string {
+	among := min(max(leastRecent, recentPerJob*(limit+offset)), mostRecent)
+	return fmt.Sprintf(`SELECT `+summaryColumns+` FROM (SELECT `+summaryColumns+` FROM jobs.jobs`+f.where()+newestFirst+` LIMIT %d) AS recent WHERE `+tag+
+		newestFirst+` LIMIT %d OFFSET %d`, among, limit, offset)
 }
 
 // pageOfAll is the same by way of all jobs that match. OFFSET 0 keeps the order
 // out of it: to save the sort, the planner would go through all jobs for some
 // of a tag that was given up long ago.
-func (f *filter) pageOfAll(limit, offset int) string {
-	return fmt.Sprintf(`SELECT `+summaryColumns+` FROM (SELECT `+summaryColumns+` FROM jobs.jobs`+f.where()+` OFFSET 0) AS matching`+
+func (f *filter) pageOfAll(tag string, limit, offset int) string {
+	return fmt.Sprintf(`SELECT `+summaryColumns+` FROM (SELECT `+summaryColumns+` FROM jobs.jobs`+where(append(f.conditions, tag))+` OFFSET 0) AS matching`+
 		newestFirst+` LIMIT %d OFFSET %d`, limit, offset)
 }
 
-// conditionsOf are the conditions of a list, without that of the status.
+// conditionsOf are the conditions of a list, without those of status and tag.
 func conditionsOf(req contract.ListJobsRequest) (*filter, error) {
 	f := &filter{}
 	for _, c := range []struct{ condition, value string }{
-		{"job_type = $?", req.JobType}, {"created_by = $?", req.CreatedBy}, {"priority = $?", req.Priority}, {"tags @> ARRAY[$?::text]", req.Tag},
+		{"job_type = $?", req.JobType}, {"created_by = $?", req.CreatedBy}, {"priority = $?", req.Priority},
 	} {
 		if c.value != "" {
 			f.add(c.condition, c.value)
 		}
 	}
 	if req.CreatedAfter != nil {
-		f.within("created_at > $?", *req.CreatedAfter)
+		f.add("created_at > $?", *req.CreatedAfter)
 	}
 	if req.CreatedBefore != nil {
-		f.within("created_at < $?", *req.CreatedBefore)
+		f.add("created_at < $?", *req.CreatedBefore)
 	}
 	if req.Cursor != "" {
 		at, id, err := parseCursor(req.Cursor)
 		if err != nil {
 			return nil, err
 		}
-		f.within("created_at <= $?", at)
-		f.within(fmt.Sprintf("(created_at, id) < ($%d, $?)", len(f.args)), id)
+		f.add("created_at <= $?", at)
+		f.add(fmt.Sprintf("(created_at, id) < ($%d, $?)", len(f.args)), id)
 	}
 	return f, nil
 }
@@ -121,10 +121,9 @@ func (s *Store) List(ctx context.Context, req contract.ListJobsRequest) ([]contr
 	if err := s.filterStatus(ctx, f, contract.Status(req.Status)); err != nil {
 		return nil, "", err
 	}
-	// One more than asked for says whether there is a next page.
-	statements := []string{f.page(req.Limit+1, req.Offset)}
-	if req.Tag != "" {
-		statements = []string{f.pageOfRecent(req.Limit+1, req.Offset), f.pageOfAll(req.Limit+1, req.Offset)}
+	statements, err := s.pages(ctx, f, req)
+	if err != nil {
+		return nil, "", err
 	}
 	var out []contract.JobSummary
 	for _, statement := range statements {
@@ -141,6 +140,44 @@ func (s *Store) List(ctx context.Context, req contract.ListJobsRequest) ([]contr
 	out = out[:req.Limit]
 	last := out[len(out)-1]
 	return out, cursorOf(last.CreatedAt, last.JobID), nil
+}
+
+// pages are the statements that find a page with one job more, which says whether
+// there is a next one. Where one of them does not fill it, the next is the one
+// that counts.
+func (s *Store) pages(ctx context.Context, f *filter, req contract.ListJobsRequest) ([]string, error) {
+	limit := req.Limit + 1
+	if req.Tag == "" {
+		return []string{f.page(limit, req.Offset)}, nil
+	}
+	n, err := s.taggedAbout(ctx, req.Tag)
+	if err != nil {
+		return nil, err
+	}
+	tag := f.bind("tags @> ARRAY[$?::text]", req.Tag)
+	all := f.pageOfAll(tag, limit, req.Offset)
+	if n <= fewTagged {
+		return []string{all}, nil
+	}
+	return []string{f.pageOfRecent(tag, limit, req.Offset), all}, nil
+}
+
+// taggedAbout is how many jobs have a tag by the statistics of the database.
+func (s *Store) taggedAbout(ctx context.Context, tag string) (float64, error) {
+	var explained []struct {
+		Plan struct {
+			Rows float64 `json:"Plan Rows"`
+		}
+	}
+	err := s.db.Pool.QueryRow(ctx, `EXPLAIN (FORMAT JSON) SELECT FROM jobs.jobs WHERE tags @> ARRAY[$1::text]`, tag).Scan(&explained)
+	if err != nil {
+		return 0, fmt.Errorf("estimate the jobs of a tag: %w", err)
+	}
+	rows := 0.0
+	for _, e := range explained {
+		rows = e.Plan.Rows
+	}
+	return rows, nil
 }
 
 // summaries runs a statement that was planned for its values: the way to the
@@ -198,15 +235,16 @@ func (s *Store) Counts(ctx context.Context) (contract.JobCounts, error) {
 	var c contract.JobCounts
 	err := s.db.Pool.QueryRow(ctx, `WITH live AS (
 			SELECT status FROM jobs.jobs WHERE id = ANY(ARRAY(`+liveIDs+`)) AND status IN ('queued', 'running')
-		), set_back AS (
-			SELECT setback, count(*) AS n FROM jobs.jobs WHERE setback IS NOT NULL GROUP BY setback
+		), set_back AS MATERIALIZED (
+			SELECT (SELECT count(*) FROM jobs.jobs WHERE setback = 'retry_wait') AS retry_wait,
+				(SELECT count(*) FROM jobs.jobs WHERE setback = 'failed') AS failed, (SELECT count(*) FROM jobs.jobs WHERE setback = 'cancelled') AS cancelled
 		), total AS (
 			SELECT greatest(reltuples, 0)::bigint AS n FROM pg_class WHERE oid = 'jobs.jobs'::regclass
+		), at_work AS MATERIALIZED (
+			SELECT count(*) FILTER (WHERE status = 'queued') AS queued, count(*) FILTER (WHERE status = 'running') AS running FROM live
 		)
-		SELECT (SELECT count(*) FROM live WHERE status = 'queued'), (SELECT count(*) FROM live WHERE status = 'running'),
-			coalesce((SELECT n FROM set_back WHERE setback = 'retry_wait'), 0), coalesce((SELECT n FROM set_back WHERE setback = 'failed'), 0),
-			coalesce((SELECT n FROM set_back WHERE setback = 'cancelled'), 0),
-			greatest(0, (SELECT n FROM total) - (SELECT count(*) FROM live) - coalesce((SELECT sum(n) FROM set_back), 0))::bigint`).
+		SELECT queued, running, retry_wait, failed, cancelled, greatest(0, n - queued - running - retry_wait - failed - cancelled)
+		FROM at_work, set_back, total`).
 		Scan(&c.Queued, &c.Running, &c.RetryWait, &c.Failed, &c.Cancelled, &c.Succeeded)
 	if err != nil {
 		return c, fmt.Errorf("count jobs: %w", err)
