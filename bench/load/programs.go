@@ -18,7 +18,6 @@ import (
 )
 
 const (
-	nexusPackage  = "nexus.internal/cmd/nexus"
 	riverPackage  = "nexus.internal/bench/peers/river"
 	riverModule   = "github.com/riverqueue/river"
 	riverDatabase = "river"
@@ -45,7 +44,7 @@ func (m *measurement) build(ctx context.Context) error {
 	m.programs = programs{dir: dir, nexus: m.opts.binary}
 	if m.opts.binary == "" {
 		m.programs.nexus = filepath.Join(dir, "nexus")
-		if err := m.compile(ctx, m.programs.nexus, nexusPackage); err != nil {
+		if err := m.compile(ctx, m.programs.nexus, private.Package); err != nil {
 			return err
 		}
 	}
@@ -58,11 +57,7 @@ func (m *measurement) build(ctx context.Context) error {
 
 func (m *measurement) compile(ctx context.Context, to, pkg string) error {
 	fmt.Fprintln(m.progress, "building", pkg)
-	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", to, pkg)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("build %s (run this from the root of the checkout): %w\n%s", pkg, err, out)
-	}
-	return nil
+	return private.Build(ctx, to, pkg)
 }
 
 // clean removes what was built.

@@ -35,6 +35,9 @@ type Options struct {
 	Binary string
 	// Dir is the folder below which the data is kept while it runs.
 	Dir string
+	// Keep, if not "", is the folder of the data. It is used as it is, or made, and
+	// stays when nexus ends.
+	Keep string
 	// Settings are further environment variables, NAME=VALUE.
 	Settings []string
 }
@@ -54,6 +57,7 @@ type Server struct {
 	// DataDir is where it keeps everything.
 	DataDir string
 
+	keep     bool
 	settings []string
 	cmd      *exec.Cmd
 	ended    chan struct{}
@@ -63,16 +67,16 @@ type Server struct {
 // Start starts a nexus and returns once it serves. ctx bounds its life: when it
 // ends, so does the process.
 func Start(ctx context.Context, opts Options) (*Server, error) {
-	dir, err := os.MkdirTemp(opts.Dir, "nexus-load-")
+	dir, err := folder(opts)
 	if err != nil {
 		return nil, fmt.Errorf("make a data folder: %w", err)
 	}
 	// As root, Postgres runs as a user of its own, who must get through. What is
 	// secret inside has modes of its own.
 	if err := os.Chmod(dir, 0o755); err != nil {
-		return nil, errors.Join(fmt.Errorf("open the data folder: %w", err), os.RemoveAll(dir))
+		return nil, fmt.Errorf("open the data folder: %w", err)
 	}
-	s := &Server{DataDir: filepath.Join(dir, "data"), Key: "bench-" + rand.Text(), settings: opts.Settings, ended: make(chan struct{})}
+	s := &Server{keep: opts.Keep != "", settings: opts.Settings, DataDir: filepath.Join(dir, "data"), Key: "bench-" + rand.Text(), ended: make(chan struct{})}
 	out, err := s.launch(ctx, dir, opts)
 	if err == nil {
 		err = s.awaitReady(ctx, out)
@@ -81,6 +85,17 @@ func Start(ctx context.Context, opts Options) (*Server, error) {
 		return nil, errors.Join(fmt.Errorf("start nexus: %w", err), s.explain(), s.Stop(ctx))
 	}
 	return s, nil
+}
+
+func folder(opts Options) (string, error) {
+	if opts.Keep == "" {
+		return os.MkdirTemp(opts.Dir, "nexus-load-")
+	}
+	dir, err := filepath.Abs(opts.Keep)
+	if err != nil {
+		return "", err
+	}
+	return dir, os.MkdirAll(dir, 0o755)
 }
 
 // environment is what nexus sees: what programs need to run at all, our
@@ -197,8 +212,8 @@ func (s *Server) Err() error {
 	}
 }
 
-// Stop ends nexus, with what it started, and removes its data. It does so even
-// when ctx has ended.
+// Stop ends nexus, with what it started, and removes its data unless it is to be
+// kept. It does so even when ctx has ended.
 func (s *Server) Stop(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
 	defer cancel()
@@ -215,7 +230,10 @@ func (s *Server) Stop(ctx context.Context) error {
 		}
 		errs = append(errs, s.awaitPostgresEnd(ctx))
 	}
-	return errors.Join(append(errs, os.RemoveAll(filepath.Dir(s.DataDir)))...)
+	if !s.keep {
+		errs = append(errs, os.RemoveAll(filepath.Dir(s.DataDir)))
+	}
+	return errors.Join(errs...)
 }
 
 // awaitPostgresEnd waits until Postgres is gone too, so that its files can go.

@@ -7,11 +7,12 @@ import (
 	"strings"
 )
 
-// The figures of a run stand between these lines; everything else in the file
-// is left as it is.
+// The figures of a run stand between a line that begins so, which also says who
+// writes them, and the end; everything else in the file is left as it is.
 const (
-	begin = "<!-- figures: begin; written by bench/load -->"
-	end   = "<!-- figures: end -->"
+	begin     = "<!-- figures: begin; written by "
+	markClose = " -->\n"
+	end       = "<!-- figures: end -->"
 )
 
 // ErrNoPlace says that a file has no place for figures.
@@ -19,12 +20,13 @@ var ErrNoPlace = errors.New("the lines between which the figures go are missing"
 
 // Replace puts figures between the marks in a text.
 func Replace(text, figures string) (string, error) {
-	before, rest, ok := strings.Cut(text, begin)
-	_, after, found := strings.Cut(rest, end)
-	if !ok || !found {
+	before, rest, begins := strings.Cut(text, begin)
+	writer, rest, closes := strings.Cut(rest, markClose)
+	_, after, ends := strings.Cut(rest, end)
+	if !begins || !closes || !ends {
 		return "", ErrNoPlace
 	}
-	return before + begin + "\n\n" + strings.TrimSpace(figures) + "\n\n" + end + after, nil
+	return before + begin + writer + markClose + "\n" + strings.TrimSpace(figures) + "\n\n" + end + after, nil
 }
 
 // Write puts figures into a file that has a place for them.

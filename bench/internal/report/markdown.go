@@ -43,6 +43,12 @@ func head(run Run) string {
 		b.WriteString("**Preliminary: a quick run, too short to count.**\n\n")
 	}
 	fmt.Fprintf(&b, "`%s`, %s, %s, %s.\n\n", run.Command, run.Started.UTC().Format("2006-01-02 15:04 MST"), plural(run.Rounds, "round"), run.Took.Round(time.Second))
+	fmt.Fprintf(&b, "%s.\n\n", Where(run))
+	return b.String()
+}
+
+// Where says what a run was made on: the machine and the versions.
+func Where(run Run) string {
 	machine := []string{plural(run.Machine.Cores, "core")}
 	if run.Machine.Model != "" {
 		machine[0] += " (" + run.Machine.Model + ")"
@@ -60,8 +66,7 @@ func head(run Run) string {
 			machine = append(machine, part.name+" "+part.version)
 		}
 	}
-	fmt.Fprintf(&b, "%s.\n\n", strings.Join(machine, ", "))
-	return b.String()
+	return strings.Join(machine, ", ")
 }
 
 // disturbedFrom is the share of the machine from which other processes make

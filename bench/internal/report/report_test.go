@@ -187,12 +187,21 @@ func TestReplaceLeavesTheRestAlone(t *testing.T) {
 	require.Equal(t, got, again)
 }
 
+func TestReplaceKeepsTheNameOfTheWriter(t *testing.T) {
+	t.Parallel()
+	const lists = "<!-- figures: begin; written by bench/lists -->\n"
+	got, err := report.Replace(lists+"old\n<!-- figures: end -->\n", "new")
+	require.NoError(t, err)
+	require.Equal(t, lists+"\nnew\n\n<!-- figures: end -->\n", got)
+}
+
 func TestReplaceNeedsAPlace(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{
 		"nothing":         "",
 		"no end":          "<!-- figures: begin; written by bench/load -->\n",
 		"no begin":        "<!-- figures: end -->\n",
+		"no writer":       "<!-- figures: begin -->\n<!-- figures: end -->\n",
 		"the wrong order": "<!-- figures: end -->\n<!-- figures: begin; written by bench/load -->\n",
 	} {
 		_, err := report.Replace(text, "new")

@@ -87,6 +87,20 @@ func (c *Client) Job(id string) (contract.Job, error) {
 	return out, err
 }
 
+// List reads a page of jobs. query is what follows the question mark.
+func (c *Client) List(query string) (contract.ListJobsReply, error) {
+	var out contract.ListJobsReply
+	err := c.ask(http.MethodGet, "/api/v1/jobs?"+query, nil, &out)
+	return out, err
+}
+
+// Counts reads how many jobs there are in each state.
+func (c *Client) Counts() (contract.JobCounts, error) {
+	var out contract.JobCounts
+	err := c.ask(http.MethodGet, "/api/v1/jobs/counts", nil, &out)
+	return out, err
+}
+
 // Healthy asks for a sign of life.
 func (c *Client) Healthy() error { return c.ask(http.MethodGet, "/healthz", nil, nil) }
 

@@ -95,3 +95,17 @@ func TestReads(t *testing.T) {
 	require.NoError(t, client.Healthy())
 	require.Equal(t, "/healthz", asked.URL.Path)
 }
+
+func TestLists(t *testing.T) {
+	t.Parallel()
+	client, asked, _ := serve(t, http.StatusOK, `{"jobs":[{"job_id":"7"}],"next_cursor":"c","queued":3}`)
+	page, err := client.List("tag=a%3Db&limit=1")
+	require.NoError(t, err)
+	require.Len(t, page.Jobs, 1)
+	require.Equal(t, "c", page.NextCursor)
+	require.Equal(t, "/api/v1/jobs?tag=a%3Db&limit=1", asked.URL.RequestURI())
+	counts, err := client.Counts()
+	require.NoError(t, err)
+	require.EqualValues(t, 3, counts.Queued)
+	require.Equal(t, "/api/v1/jobs/counts", asked.URL.Path)
+}
