@@ -40,7 +40,9 @@ const (
 const Lease = 3 * time.Second
 
 // Services are the processes of services, in the order in which they start.
-func Services() []string { return []string{Auth, Audit, Jobs, JobsWorker, Corpus, Plugins, Webhooks, Gateway} }
+func Services() []string {
+	return []string{Auth, Audit, Jobs, JobsWorker, Corpus, Plugins, Webhooks, Gateway}
+}
 
 // Workers are the processes that run jobs.
 func Workers() []string { return []string{JobsWorker, Corpus, Plugins} }
