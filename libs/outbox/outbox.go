@@ -92,6 +92,28 @@ func (o *Outbox) Append(ctx context.Context, tx Execer, messages []bus.Message) 
 	return Entry{id: id, messages: messages}, nil
 }
 
+// Change runs fn in a transaction together with the row of the message it returns,
+// and publishes that. What cannot be published now is left to the relay. fn may be
+// run more than once; see pg.InPgxTx.
+func (o *Outbox) Change(ctx context.Context, fn func(tx *pg.Tx) (bus.Message, error)) error {
+	var entry Entry
+	err := pg.InPgxTx(ctx, o.db, func(tx *pg.Tx) error {
+		message, err := fn(tx)
+		if err != nil {
+			return err
+		}
+		entry, err = o.Append(ctx, tx.AtCommit(), []bus.Message{message})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := o.Publish(ctx, entry); err != nil {
+		o.log.Warn().Err(err).Msg("could not publish a change; the relay will")
+	}
+	return nil
+}
+
 // Publish sends the messages of a committed row. When it cannot, the relay
 // will; the error is for the log.
 func (o *Outbox) Publish(ctx context.Context, e Entry) error {

@@ -37,8 +37,9 @@ func newSlots(total int) *slots {
 // reserve waits for room for a message and takes as much as there is: room for
 // so many messages of unit jobs each. While another fetch is under way, and for
 // a moment after the last one, it also waits for a quarter of all slots: many small
-// requests cost more than one large one. Nothing is reserved until wanted holds; whoever changes what it says
-// calls notify. It returns 0 messages when ctx has ended.
+// requests cost more than one large one. Nothing is reserved until wanted holds;
+// whoever changes what it says calls notify. It returns 0 messages when ctx has
+// ended.
 func (s *slots) reserve(ctx context.Context, wanted func() bool) (messages, unit int) {
 	for ctx.Err() == nil {
 		if wanted() {

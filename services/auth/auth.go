@@ -148,7 +148,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	}
 	pub := bus.NewPublisher(deps.JS, "auth", deps.Now)
 	box := outbox.New(deps.DB, "auth", pub, deps.Log)
-	st := store.New(deps.DB, box, deps.Log)
+	st := store.New(deps.DB, box)
 	s := &Service{cfg: cfg, store: st}
 	verifier := keys.New(st, deps.Log, deps.Now)
 	rpc := bus.NewRPC(deps.NC, deps.Log, deps.Tracer, "auth")

@@ -88,7 +88,7 @@ type Service struct {
 // New puts the service together; nothing runs yet.
 func New(cfg Config, deps Deps) (*Service, error) {
 	box := outbox.New(deps.DB, "webhooks", bus.NewPublisher(deps.JS, "webhooks", deps.Now), deps.Log)
-	st := store.New(deps.DB, box, deps.Log)
+	st := store.New(deps.DB, box)
 	tracer := deps.Tracer.Tracer("nexus.internal/services/webhooks")
 	known := interest.New(st, deps.Log)
 	// Here a change counts at once; other processes see it within a second.

@@ -65,7 +65,7 @@ func (s *Store) Feature(ctx context.Context, name string) (Feature, error) {
 // unknown one is ErrUnknown.
 func (s *Store) ChangeFeature(ctx context.Context, name, actor string, edit func(f *Feature), tell func(after Feature) (bus.Message, error)) (Feature, error) {
 	var after Feature
-	err := s.change(ctx, func(tx *pg.Tx) (bus.Message, error) {
+	err := s.outbox.Change(ctx, func(tx *pg.Tx) (bus.Message, error) {
 		f, err := scanFeature(tx.QueryRow(ctx, `SELECT name, enabled, min_role, description, updated_at, updated_by FROM auth.feature_flags WHERE name = $1 FOR UPDATE`, name))
 		if err != nil {
 			return bus.Message{}, err

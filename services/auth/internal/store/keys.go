@@ -41,7 +41,7 @@ func scanKey(row pgx.Row) (Key, error) {
 // Create adds a key.
 func (s *Store) Create(ctx context.Context, k Key, tell Tell) (Key, error) {
 	var after Key
-	err := s.change(ctx, func(tx *pg.Tx) (bus.Message, error) {
+	err := s.outbox.Change(ctx, func(tx *pg.Tx) (bus.Message, error) {
 		var err error
 		after, err = scanKey(tx.QueryRow(ctx, `
 			INSERT INTO auth.api_keys (id, owner, key_hash, role, raw_mode_enabled, enabled, rate_limit_per_minute, expires_at, created_by)
@@ -65,7 +65,7 @@ func (s *Store) Create(ctx context.Context, k Key, tell Tell) (Key, error) {
 // with an error of its own.
 func (s *Store) Change(ctx context.Context, id uuid.UUID, edit func(k *Key) error, tell Tell) (Key, error) {
 	var after Key
-	err := s.change(ctx, func(tx *pg.Tx) (bus.Message, error) {
+	err := s.outbox.Change(ctx, func(tx *pg.Tx) (bus.Message, error) {
 		k, err := scanKey(tx.QueryRow(ctx, `SELECT `+keyColumns+` FROM auth.api_keys WHERE id = $1 FOR UPDATE`, id))
 		if err != nil {
 			return bus.Message{}, err

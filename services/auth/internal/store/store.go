@@ -10,10 +10,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/rs/zerolog"
 	"github.com/uptrace/bun"
 
-	"nexus.internal/libs/bus"
 	"nexus.internal/libs/identity"
 	"nexus.internal/libs/outbox"
 	"nexus.internal/libs/pg"
@@ -23,11 +21,10 @@ import (
 type Store struct {
 	db     *pg.DB
 	outbox *outbox.Outbox
-	log    zerolog.Logger
 }
 
 // New makes a store.
-func New(db *pg.DB, box *outbox.Outbox, log zerolog.Logger) *Store { return &Store{db, box, log} }
+func New(db *pg.DB, box *outbox.Outbox) *Store { return &Store{db, box} }
 
 type keyRow struct {
 	bun.BaseModel      `bun:"table:auth.api_keys,alias:k"`
@@ -142,24 +139,3 @@ func (s *Store) Touch(ctx context.Context, ids []uuid.UUID) error {
 
 // Ping asks the database for a sign of life.
 func (s *Store) Ping(ctx context.Context) error { return s.db.Ping(ctx) }
-
-// change runs fn in a transaction together with the outbox row of the message
-// it returns, and publishes it. What cannot be published now is left to the relay.
-func (s *Store) change(ctx context.Context, fn func(tx *pg.Tx) (bus.Message, error)) error {
-	var entry outbox.Entry
-	err := pg.InPgxTx(ctx, s.db, func(tx *pg.Tx) error {
-		message, err := fn(tx)
-		if err != nil {
-			return err
-		}
-		entry, err = s.outbox.Append(ctx, tx.AtCommit(), []bus.Message{message})
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	if err := s.outbox.Publish(ctx, entry); err != nil {
-		s.log.Warn().Err(err).Msg("could not publish a change; the relay will")
-	}
-	return nil
-}

@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"github.com/google/uuid"
-	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 
 	"nexus.internal/libs/identity"
@@ -19,7 +18,7 @@ func TestRowsMatchTheSchema(t *testing.T) {
 
 func TestFind(t *testing.T) {
 	t.Parallel()
-	st := store.New(testkit.Postgres(t), nil, zerolog.Nop())
+	st := store.New(testkit.Postgres(t), nil)
 	hash := identity.HashKey("a key")
 	_, err := st.FindByHash(t.Context(), hash)
 	require.ErrorIs(t, err, store.ErrUnknown)
@@ -46,7 +45,7 @@ func TestFind(t *testing.T) {
 // The schema refuses what the code should never write.
 func TestBadKeysAreRefused(t *testing.T) {
 	t.Parallel()
-	st := store.New(testkit.Postgres(t), nil, zerolog.Nop())
+	st := store.New(testkit.Postgres(t), nil)
 	good := store.Bootstrap{Owner: "ann", Role: identity.Viewer, KeyHash: identity.HashKey("a key")}
 	require.NoError(t, st.Seed(t.Context(), good, true))
 	for name, change := range map[string]func(*store.Bootstrap){
@@ -66,7 +65,7 @@ func TestBadKeysAreRefused(t *testing.T) {
 func TestDatabaseAway(t *testing.T) {
 	t.Parallel()
 	db := testkit.Postgres(t)
-	st := store.New(db, nil, zerolog.Nop())
+	st := store.New(db, nil)
 	require.NoError(t, st.Ping(t.Context()))
 	require.NoError(t, st.Touch(t.Context(), nil))
 	db.Close()

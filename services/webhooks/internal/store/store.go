@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/rs/zerolog"
 	"github.com/uptrace/bun"
 
 	"nexus.internal/libs/bus"
@@ -22,11 +21,10 @@ import (
 type Store struct {
 	db     *pg.DB
 	outbox *outbox.Outbox
-	log    zerolog.Logger
 }
 
 // New makes a store.
-func New(db *pg.DB, box *outbox.Outbox, log zerolog.Logger) *Store { return &Store{db, box, log} }
+func New(db *pg.DB, box *outbox.Outbox) *Store { return &Store{db, box} }
 
 type subscriptionRow struct {
 	bun.BaseModel  `bun:"table:webhooks.subscriptions,alias:s"`
@@ -102,29 +100,14 @@ var (
 // Ping asks the database for a sign of life.
 func (s *Store) Ping(ctx context.Context) error { return s.db.Ping(ctx) }
 
-// change runs fn in a transaction together with the outbox row of the message it
-// returns, and publishes it. What cannot be published now is left to the relay.
-// Changes wait for each other at the revision.
+// change runs fn as the outbox does. Changes wait for each other at the revision.
 func (s *Store) change(ctx context.Context, fn func(tx *pg.Tx) (bus.Message, error)) error {
-	var entry outbox.Entry
-	err := pg.InPgxTx(ctx, s.db, func(tx *pg.Tx) error {
+	return s.outbox.Change(ctx, func(tx *pg.Tx) (bus.Message, error) {
 		if _, err := tx.Exec(ctx, `UPDATE webhooks.revision SET number = number + 1`); err != nil {
-			return fmt.Errorf("count the change: %w", err)
+			return bus.Message{}, fmt.Errorf("count the change: %w", err)
 		}
-		message, err := fn(tx)
-		if err != nil {
-			return err
-		}
-		entry, err = s.outbox.Append(ctx, tx.AtCommit(), []bus.Message{message})
-		return err
+		return fn(tx)
 	})
-	if err != nil {
-		return err
-	}
-	if err := s.outbox.Publish(ctx, entry); err != nil {
-		s.log.Warn().Err(err).Msg("could not publish a change; the relay will")
-	}
-	return nil
 }
 
 func nullable(s string) *string {

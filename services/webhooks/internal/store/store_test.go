@@ -29,7 +29,7 @@ func open(t testing.TB) (*store.Store, *pg.DB) {
 	t.Helper()
 	url := testkit.PostgresURL(t)
 	db := testkit.OpenPostgres(t, url, migrations.Role("webhooks"))
-	return store.New(db, outbox.New(db, "webhooks", silent{}, zerolog.Nop()), zerolog.Nop()), testkit.OpenPostgres(t, url, "")
+	return store.New(db, outbox.New(db, "webhooks", silent{}, zerolog.Nop())), testkit.OpenPostgres(t, url, "")
 }
 
 func secret() (string, error) { return "0123456789abcdef", nil }
