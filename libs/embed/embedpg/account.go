@@ -79,6 +79,13 @@ func ownerOf(info fs.FileInfo) account {
 	return account{uid: stat.Uid, gid: stat.Gid}
 }
 
+// named reports whether the account has a name on this machine. Containers like
+// to run programs under a number alone.
+func (a account) named() bool {
+	_, err := user.LookupId(strconv.FormatUint(uint64(a.uid), 10))
+	return err == nil
+}
+
 func userName(uid int) string {
 	if found, err := user.LookupId(strconv.Itoa(uid)); err == nil {
 		return found.Username
@@ -89,15 +96,20 @@ func userName(uid int) string {
 // command prepares a PostgreSQL program to run as the account, away from the
 // terminal's Ctrl-C, with an environment that says nothing about other servers.
 // It runs until it ends: ctx does not kill it.
-func (a account) command(ctx context.Context, program string, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(context.WithoutCancel(ctx), program, args...)
+func (a account) command(ctx context.Context, program string) *exec.Cmd {
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), program)
 	cmd.Dir = "/"
-	cmd.Env = []string{"LC_ALL=C", "TZ=UTC", "PATH=/usr/local/bin:/usr/bin:/bin"}
+	cmd.Env = environment()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if a.drop {
 		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: a.uid, Gid: a.gid}
 	}
 	return cmd
+}
+
+// environment is what a PostgreSQL program hears of: nothing of the user's shell.
+func environment() []string {
+	return []string{"LC_ALL=C", "TZ=UTC", "PATH=/usr/local/bin:/usr/bin:/bin"}
 }
 
 // claim makes dir a folder that only the account may enter. It follows no link:

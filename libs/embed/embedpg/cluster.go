@@ -97,15 +97,18 @@ func (h home) makeCluster(ctx context.Context, binDir string, durable bool, log 
 	return nil
 }
 
-func (h home) runInitdb(ctx context.Context, binDir string, durable bool) error {
-	args := []string{
-		"-D", h.halfMade(), "-U", superuser,
-		"--auth=trust", "--encoding=UTF8", "--locale=C",
+func (h home) runInitdb(ctx context.Context, binDir string, durable bool) (err error) {
+	cmd := h.account.command(ctx, filepath.Join(binDir, "initdb"))
+	defer func() { err = errors.Join(err, letGo(cmd)) }()
+	folder, err := h.handOver(cmd, h.halfMade())
+	if err != nil {
+		return err
 	}
+	cmd.Args = append(cmd.Args, "-D", folder, "-U", superuser, "--auth=trust", "--encoding=UTF8", "--locale=C")
 	if !durable {
-		args = append(args, "--no-sync")
+		cmd.Args = append(cmd.Args, "--no-sync")
 	}
-	output, err := os.CreateTemp("", "nexus-initdb-*.log")
+	output, err := os.CreateTemp(h.dir, "initdb-*.log")
 	if err != nil {
 		return fmt.Errorf("create a log for initdb: %w", err)
 	}
@@ -113,7 +116,6 @@ func (h home) runInitdb(ctx context.Context, binDir string, durable bool) error 
 		_ = output.Close()
 		_ = os.Remove(output.Name())
 	}()
-	cmd := h.account.command(ctx, filepath.Join(binDir, "initdb"), args...)
 	cmd.Stdout, cmd.Stderr = output, output
 	initdb, err := startProcess(cmd)
 	if err != nil {
@@ -125,6 +127,11 @@ func (h home) runInitdb(ctx context.Context, binDir string, durable bool) error 
 		initdb.killGroup()
 		<-initdb.done
 		return fmt.Errorf("create the database: %w", context.Cause(ctx))
+	}
+	if initdb.err != nil && !h.account.named() {
+		return fmt.Errorf("create the database: the user id %d has no name on this machine, and PostgreSQL wants one: "+
+			"add a line such as nexus:x:%d:%d::/:/sbin/nologin to /etc/passwd, start as a user that has one, "+
+			"or set NEXUS_DATABASE_URL to a server that runs elsewhere", h.account.uid, h.account.uid, h.account.gid)
 	}
 	if initdb.err != nil {
 		return fmt.Errorf("create the database as user %s: %w%s", h.account.name, initdb.err, tail(output.Name(), 0))

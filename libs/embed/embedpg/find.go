@@ -38,6 +38,11 @@ func Find(binDir string) (string, error) { return findUnder("/", binDir) }
 
 func findUnder(root, binDir string) (string, error) {
 	if binDir != "" {
+		// The programs run in another folder.
+		binDir, err := filepath.Abs(binDir)
+		if err != nil {
+			return "", fmt.Errorf("find the folder of NEXUS_PG_BIN: %w", err)
+		}
 		if !holdsPrograms(binDir) {
 			return "", fmt.Errorf("%w in %s (from NEXUS_PG_BIN): the folder must hold the programs %s",
 				ErrNotInstalled, binDir, strings.Join(programs(), " and "))
@@ -115,7 +120,9 @@ func holdsPrograms(dir string) bool {
 
 // programVersion asks the programs in binDir for their major version.
 func programVersion(ctx context.Context, binDir string) (int, error) {
-	out, err := exec.CommandContext(ctx, filepath.Join(binDir, "postgres"), "--version").Output()
+	cmd := exec.CommandContext(ctx, filepath.Join(binDir, "postgres"), "--version")
+	cmd.Env = environment()
+	out, err := cmd.Output()
 	if err != nil {
 		return 0, fmt.Errorf("ask the PostgreSQL programs in %s for their version: %w", binDir, err)
 	}

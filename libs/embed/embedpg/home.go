@@ -1,19 +1,16 @@
 package embedpg
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 )
 
-// Names inside the data folder, and inside the fallback folder when the
-// database had to go there.
+// Names inside the data folder. An earlier version kept some databases
+// elsewhere: the data folder then has a pointer, and the other one a note.
 const (
 	clusterName  = "cluster"
 	halfMadeName = "cluster.new"
@@ -24,19 +21,11 @@ const (
 	belongsName  = "belongs-to"
 )
 
-// defaultFallback holds databases that cannot live in their data folder.
-const defaultFallback = "/var/lib"
-
-// home is the folder that holds the database files and the account that owns
-// them: the data folder itself, or a folder under the fallback.
+// home is the folder that holds the database files, which is the data folder,
+// and the account that owns them.
 type home struct {
 	dir     string
 	account account
-	// relocated says that dir is not the data folder.
-	relocated bool
-	// forsaken is a folder to move away before dir is used: its data folder was
-	// deleted, so its database must not come back.
-	forsaken bool
 }
 
 func (h home) cluster() string  { return filepath.Join(h.dir, clusterName) }
@@ -74,87 +63,44 @@ func openDataDir(dir string) (string, error) {
 }
 
 // findHome decides where the database is or will be. It changes nothing.
-func findHome(dataDir, fallback string) (home, error) {
+func findHome(dataDir string) (home, error) {
 	if occupied(filepath.Join(dataDir, clusterName)) {
-		return existingHome(home{dir: dataDir})
+		return existingHome(dataDir)
 	}
 	pointed, err := readPointer(dataDir)
 	if err != nil {
 		return home{}, err
 	}
 	if pointed != "" && occupied(filepath.Join(pointed, clusterName)) {
-		return existingHome(home{dir: pointed, relocated: true})
+		return existingHome(pointed)
 	}
 	account, err := serverAccount()
-	if err != nil {
-		return home{}, err
-	}
-	return newHome(account, dataDir, fallback, pointed)
+	return home{dir: dataDir, account: account}, err
 }
 
-func existingHome(h home) (home, error) {
-	account, err := clusterAccount(h.cluster())
-	if err != nil {
-		return home{}, err
-	}
-	h.account = account
-	blocked, err := account.unreachable(h.dir)
-	if err != nil {
-		return home{}, err
-	}
-	if blocked != "" {
-		return home{}, fmt.Errorf("the database in %s cannot be reached by its owner, user %s: allow everybody to pass %s (chmod o+x)",
-			h.dir, account.name, blocked)
-	}
-	return h, nil
+func existingHome(dir string) (home, error) {
+	account, err := clusterAccount(filepath.Join(dir, clusterName))
+	return home{dir: dir, account: account}, err
 }
 
-func newHome(account account, dataDir, fallback, pointed string) (home, error) {
-	blocked, err := account.unreachable(dataDir)
-	if err != nil {
-		return home{}, err
+// moveTo moves a database that an earlier version kept elsewhere into its data
+// folder, and removes what pointed to and fro.
+func (h home) moveTo(dataDir string) error {
+	// At most an empty folder has the name.
+	if err := os.Remove(filepath.Join(dataDir, clusterName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("make room for the database: %w", err)
 	}
-	if blocked == "" {
-		return home{dir: dataDir, account: account}, nil
+	if err := os.Rename(h.cluster(), filepath.Join(dataDir, clusterName)); err != nil {
+		return fmt.Errorf("move the database into its data folder: %w", err)
 	}
-	if fallback == "" {
-		fallback = defaultFallback
-	}
-	if other, err := account.unreachable(fallback); err != nil {
-		return home{}, err
-	} else if other != "" {
-		return home{}, fmt.Errorf("user %s can reach neither %s (no way through %s) nor %s (no way through %s)",
-			account.name, dataDir, blocked, fallback, other)
-	}
-	hash := sha256.Sum256([]byte(dataDir))
-	dir := filepath.Join(fallback, "nexus-"+hex.EncodeToString(hash[:6]))
-	return home{dir: dir, account: account, relocated: true, forsaken: pointed != dir && exists(dir)}, nil
-}
-
-// link creates a relocated home; it and its data folder each say where the other
-// is.
-func (h home) link(dataDir string) error {
-	pointer := h.dir + "\nThe database of this folder lives there, because user " + h.account.name +
-		" cannot pass the folders above this one.\nTo start afresh delete this folder; the other one is then set aside.\n"
-	if err := os.WriteFile(filepath.Join(dataDir, pointerName), []byte(pointer), 0o600); err != nil {
-		return fmt.Errorf("note where the database is: %w", err)
-	}
-	if err := os.Mkdir(h.dir, 0o711); err != nil && !errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("create a folder for the database: %w", err)
-	}
-	if err := os.WriteFile(filepath.Join(h.dir, belongsName), []byte(dataDir+"\n"), 0o600); err != nil {
-		return fmt.Errorf("note whose database it is: %w", err)
+	_ = dropShortDir(h.socket())
+	// What is not known to be ours stays, and the folder with it.
+	for _, path := range []string{
+		filepath.Join(h.dir, belongsName), filepath.Join(h.dir, socketName), h.dir, filepath.Join(dataDir, pointerName),
+	} {
+		_ = os.Remove(path)
 	}
 	return nil
-}
-
-// setAside renames a forsaken folder, keeping its data, and returns the new name.
-func (h home) setAside() (string, error) {
-	aside := h.dir + "-old-" + time.Now().UTC().Format("20060102T150405.000000000")
-	if err := os.Rename(h.dir, aside); err != nil {
-		return "", fmt.Errorf("set the database of a deleted data folder aside: %w", err)
-	}
-	return aside, nil
 }
 
 // readPointer returns the folder a relocated database is in, "" if there is no

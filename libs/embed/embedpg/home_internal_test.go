@@ -57,62 +57,66 @@ func TestUnreachable(t *testing.T) {
 	require.ErrorIs(t, err, os.ErrNotExist)
 }
 
-func TestNewHome(t *testing.T) {
+func TestHandOver(t *testing.T) {
 	t.Parallel()
 	open, closed := closedDir(t)
-
-	h, err := newHome(someone(), open, "", "")
-	require.NoError(t, err)
-	require.Equal(t, home{dir: open, account: someone()}, h)
-
-	h, err = newHome(someone(), closed, open, "")
-	require.NoError(t, err)
-	require.True(t, h.relocated)
-	require.False(t, h.forsaken)
-	require.Equal(t, open, filepath.Dir(h.dir))
-
-	other, err := newHome(someone(), filepath.Dir(closed), open, "")
-	require.NoError(t, err)
-	require.NotEqual(t, h.dir, other.dir, "each data folder has a home of its own")
-
-	_, err = newHome(someone(), closed, filepath.Dir(closed), "")
-	require.ErrorContains(t, err, "user someone can reach neither")
-	_, err = newHome(someone(), closed, filepath.Join(open, "missing"), "")
-	require.ErrorIs(t, err, os.ErrNotExist)
-
-	usual, err := newHome(someone(), closed, "", "")
-	require.NoError(t, err)
-	require.Equal(t, "/var/lib", filepath.Dir(usual.dir))
+	odd := filepath.Join(open, "my data, 100%")
+	require.NoError(t, os.Mkdir(odd, 0o700))
+	for name, test := range map[string]struct {
+		account account
+		dir     string
+		byName  bool
+	}{
+		"reachable":              {someone(), open, true},
+		"the program's own":      {currentAccount(), closed, true},
+		"unreachable":            {someone(), closed, false},
+		"a name with meaning":    {currentAccount(), odd, false},
+		"unreachable, with a \n": {someone(), closed, false},
+	} {
+		h := home{dir: test.dir, account: test.account}
+		cmd := h.account.command(t.Context(), "/bin/true")
+		got, err := h.handOver(cmd, test.dir)
+		require.NoError(t, err, name)
+		if test.byName || !canHandOver() {
+			require.Equal(t, test.dir, got, name)
+			require.Empty(t, cmd.ExtraFiles, name)
+			continue
+		}
+		require.Equal(t, "/proc/self/fd/3", got, name)
+		require.NoError(t, letGo(cmd), name)
+	}
 }
 
-func TestRelocatedHome(t *testing.T) {
+func TestPlain(t *testing.T) {
 	t.Parallel()
-	open, closed := closedDir(t)
-	h, err := newHome(someone(), closed, open, "")
-	require.NoError(t, err)
-	require.NoError(t, h.link(closed))
-	pointed, err := readPointer(closed)
-	require.NoError(t, err)
-	require.Equal(t, h.dir, pointed)
-	note, err := os.ReadFile(filepath.Join(h.dir, belongsName))
-	require.NoError(t, err)
-	require.Equal(t, closed+"\n", string(note))
+	require.True(t, plain("/srv/nexus-2_a+b.c/~x@y"))
+	for _, path := range []string{"/a b", "/a,b", `/a"b`, "/a'b", "/a%b", "/a\\b", "/a\nb", "/a$b", "/a#b", "/a?b", "/a&b", "/ä"} {
+		require.False(t, plain(path), path)
+	}
+}
 
-	again, err := newHome(someone(), closed, open, pointed)
-	require.NoError(t, err)
-	require.Equal(t, h, again)
+// An earlier version kept what root could not share with the server's user in
+// /var/lib, and a pointer to it in the data folder.
+func TestDatabaseComesHome(t *testing.T) {
+	t.Parallel()
+	base := t.TempDir()
+	dataDir, elsewhere := filepath.Join(base, "data"), filepath.Join(base, "nexus-0123456789ab")
+	require.NoError(t, os.Mkdir(dataDir, 0o700))
+	require.NoError(t, os.MkdirAll(filepath.Join(elsewhere, clusterName), 0o700))
+	require.NoError(t, os.Mkdir(filepath.Join(elsewhere, socketName), 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(elsewhere, clusterName, "PG_VERSION"), []byte("15\n"), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(elsewhere, belongsName), []byte(dataDir+"\n"), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dataDir, pointerName), []byte(elsewhere+"\nwhy\n"), 0o600))
 
-	// The user deletes the data folder to start afresh.
-	fresh, err := newHome(someone(), closed, open, "")
+	pointed, err := readPointer(dataDir)
 	require.NoError(t, err)
-	require.True(t, fresh.forsaken)
-	aside, err := fresh.setAside()
-	require.NoError(t, err)
-	require.FileExists(t, filepath.Join(aside, belongsName), "nothing is lost")
-	require.NoDirExists(t, fresh.dir)
-	_, err = fresh.setAside()
-	require.ErrorIs(t, err, os.ErrNotExist)
-	require.NoError(t, fresh.link(closed))
+	require.Equal(t, elsewhere, pointed)
+	h := home{dir: pointed, account: currentAccount()}
+	require.NoError(t, h.moveTo(dataDir))
+	require.FileExists(t, filepath.Join(dataDir, clusterName, "PG_VERSION"))
+	require.NoDirExists(t, elsewhere, "nothing is left over")
+	require.NoFileExists(t, filepath.Join(dataDir, pointerName))
+	require.ErrorContains(t, h.moveTo(dataDir), "make room", "what is there is not replaced")
 }
 
 func TestReadPointerRefusesNonsense(t *testing.T) {
@@ -121,7 +125,7 @@ func TestReadPointerRefusesNonsense(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, pointerName), []byte("not a path\n"), 0o600))
 	_, err := readPointer(dir)
 	require.ErrorContains(t, err, "does not name a folder")
-	_, err = findHome(dir, "")
+	_, err = findHome(dir)
 	require.Error(t, err)
 	require.NoError(t, os.Remove(filepath.Join(dir, pointerName)))
 	require.NoError(t, os.Mkdir(filepath.Join(dir, pointerName), 0o700))

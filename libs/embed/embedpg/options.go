@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/rs/zerolog"
 )
@@ -27,9 +26,6 @@ type Options struct {
 	// temporary folder that Stop removes (or, if the program is killed, a later
 	// Start with a temporary folder), and needs Durable to be false.
 	DataDir string
-	// FallbackDir is where the database files go when the program runs as root
-	// and the unprivileged user cannot reach DataDir. "" means /var/lib.
-	FallbackDir string
 	// Durable keeps PostgreSQL's own promise: a commit that was answered
 	// survives a power cut. Without it a crash of the machine may destroy the
 	// data; that is for tests.
@@ -68,7 +64,7 @@ func (o Options) decided(socketDir string) map[string]string {
 	settings := map[string]string{
 		"listen_addresses":        "",
 		"port":                    port,
-		"unix_socket_directories": quoteListItem(socketDir),
+		"unix_socket_directories": socketDir,
 		"unix_socket_permissions": "0700",
 	}
 	durability := "on"
@@ -81,7 +77,7 @@ func (o Options) decided(socketDir string) map[string]string {
 	return settings
 }
 
-// arguments is the command line of the server.
+// arguments is the command line of the server; the folders are as it knows them.
 func (o Options) arguments(cluster, socketDir string) []string {
 	settings := map[string]string{
 		"max_connections":    strconv.Itoa(cmp.Or(o.MaxConnections, DefaultMaxConnections)),
@@ -99,9 +95,4 @@ func (o Options) arguments(cluster, socketDir string) []string {
 		args = append(args, "-c", name+"="+settings[name])
 	}
 	return args
-}
-
-// quoteListItem protects commas and spaces in one item of a list setting.
-func quoteListItem(item string) string {
-	return `"` + strings.ReplaceAll(item, `"`, `""`) + `"`
 }

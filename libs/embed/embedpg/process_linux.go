@@ -13,6 +13,12 @@ import (
 // when this program dies without stopping its server.
 func signalOnParentDeath(attr *syscall.SysProcAttr) { attr.Pdeathsig = syscall.SIGINT }
 
+// openFiles shows a program its own open files, by number.
+const openFiles = "/proc/self/fd"
+
+// canHandOver reports whether a program can be given a folder open.
+func canHandOver() bool { return exists(openFiles) }
+
 // servesCluster reports whether process pid is a PostgreSQL server that works
 // in the cluster folder. A zombie or another program with a reused number is
 // not. A server always works in its data folder.

@@ -15,6 +15,12 @@ import (
 // Start stops a server that outlived its program.
 func signalOnParentDeath(*syscall.SysProcAttr) {}
 
+// openFiles is where Linux shows a program its own open files.
+const openFiles = "/proc/self/fd"
+
+// canHandOver reports whether a program can be given a folder open.
+func canHandOver() bool { return false }
+
 // servesCluster reports whether process pid is a PostgreSQL server for the
 // cluster folder, going by its command line.
 func servesCluster(ctx context.Context, pid int, cluster string) bool {

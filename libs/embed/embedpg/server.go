@@ -115,9 +115,6 @@ func (s *Server) cleanUp() error {
 		err = dropShortDir(s.home.socket())
 	}
 	if s.temporary != "" {
-		if s.home.relocated {
-			err = errors.Join(err, os.RemoveAll(s.home.dir))
-		}
 		err = errors.Join(err, os.RemoveAll(s.temporary))
 	}
 	if s.lock != nil {

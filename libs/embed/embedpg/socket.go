@@ -20,14 +20,15 @@ const (
 )
 
 // socketDir returns the folder for the server's socket: the home's own, or when
-// that path is too long a temporary one, which a link in the home's place
-// remembers so that a later start can remove what a crash left.
+// that is too long for an address, or not plain enough for a connection string,
+// a temporary one, which a link in the home's place remembers so that a later
+// start can remove what a crash left.
 func (h home) socketDir() (string, error) {
 	own := h.socket()
 	if err := dropShortDir(own); err != nil {
 		return "", err
 	}
-	if len(filepath.Join(own, socketFile)) <= maxSocketPath {
+	if plain(own) && len(filepath.Join(own, socketFile)) <= maxSocketPath {
 		return own, h.account.claim(own)
 	}
 	short, err := h.shortDir()
@@ -51,8 +52,8 @@ func (h home) shortDir() (string, error) {
 			problems = append(problems, fmt.Errorf("%s is too long for a socket path", base))
 			continue
 		}
-		if blocked, err := h.account.unreachable(base); err != nil || blocked != "" {
-			problems = append(problems, fmt.Errorf("user %s cannot pass %s", h.account.name, blocked), err)
+		if !plain(base) {
+			problems = append(problems, fmt.Errorf("%q does not fit into a connection string", base))
 			continue
 		}
 		dir, err := os.MkdirTemp(base, shortPrefix)

@@ -46,7 +46,7 @@ func (s *Server) start(ctx context.Context, opts Options) error {
 	if err != nil {
 		return err
 	}
-	if s.home, err = findHome(dataDir, opts.FallbackDir); err != nil {
+	if s.home, err = findHome(dataDir); err != nil {
 		return err
 	}
 	if err := s.settle(ctx, dataDir); err != nil {
@@ -93,28 +93,26 @@ func (s *Server) takeDataDir(ctx context.Context, dir string) (string, error) {
 	return dataDir, err
 }
 
-// settle clears up what earlier runs left in the home and, elsewhere than in
-// the data folder, creates it.
+// settle clears up what earlier runs left in the home, and brings a database
+// that lives elsewhere into its data folder.
 func (s *Server) settle(ctx context.Context, dataDir string) error {
 	if err := clearOrphan(ctx, s.home.cluster(), s.log); err != nil {
 		return err
 	}
-	if s.home.forsaken {
-		aside, err := s.home.setAside()
-		if err != nil {
-			return err
-		}
-		s.log.Warn().Str("folder", aside).Msg("the data folder of this database was deleted; its files were set aside and may be deleted too")
-	}
 	if err := s.home.account.own(filepath.Join(dataDir, lockName)); err != nil {
 		return err
 	}
-	if !s.home.relocated {
+	if s.home.dir == dataDir {
 		return nil
 	}
-	s.log.Warn().Str("data_dir", dataDir).Str("folder", s.home.dir).Str("user", s.home.account.name).
-		Msg("the server's user cannot reach the data folder; the database lives elsewhere")
-	return s.home.link(dataDir)
+	if err := s.home.moveTo(dataDir); err != nil {
+		s.log.Warn().Err(err).Str("data_dir", dataDir).Str("folder", s.home.dir).
+			Msg("the database lives outside its data folder, and deleting that folder leaves it there")
+		return nil
+	}
+	s.log.Info().Str("data_dir", dataDir).Str("folder", s.home.dir).Msg("moved the database into its data folder")
+	s.home.dir = dataDir
+	return nil
 }
 
 // launch starts the server's process and waits until it answers, and tries
@@ -133,13 +131,23 @@ func (s *Server) launch(ctx context.Context, program, dataDir string, opts Optio
 	return poll(context.WithoutCancel(ctx), attempt)
 }
 
-func (s *Server) launchOnce(ctx context.Context, program, dataDir string, opts Options) error {
+func (s *Server) launchOnce(ctx context.Context, program, dataDir string, opts Options) (err error) {
 	output, err := s.openLog(dataDir)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = output.Close() }()
-	cmd := s.home.account.command(ctx, program, opts.arguments(s.home.cluster(), s.socketDir)...)
+	cmd := s.home.account.command(ctx, program)
+	defer func() { err = errors.Join(err, letGo(cmd)) }()
+	cluster, err := s.home.handOver(cmd, s.home.cluster())
+	if err != nil {
+		return err
+	}
+	socketDir, err := s.home.handOver(cmd, s.socketDir)
+	if err != nil {
+		return err
+	}
+	cmd.Args = append(cmd.Args, opts.arguments(cluster, socketDir)...)
 	cmd.Stdout, cmd.Stderr = output, output
 	if s.process, err = startProcess(cmd); err != nil {
 		return fmt.Errorf("run %s as user %s: %w", program, s.home.account.name, err)
