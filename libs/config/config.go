@@ -6,9 +6,9 @@
 package config
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
+	"maps"
+	"math"
 	"os"
 	"reflect"
 	"slices"
@@ -16,7 +16,6 @@ import (
 	"strings"
 
 	"github.com/caarlos0/env/v11"
-	"github.com/joho/godotenv"
 )
 
 // Prefix starts the name of every setting.
@@ -29,16 +28,15 @@ type Validator interface {
 }
 
 // Environ is the process environment with the .env file in dir beneath it:
-// variables that are set win over the file. A missing file is fine.
+// variables that are set win over the file. A missing file is fine. An error
+// names the lines that cannot be read and shows nothing of them.
 func Environ(dir string) (map[string]string, error) {
 	out := map[string]string{}
-	file, err := godotenv.Read(dir + "/.env")
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("read %s/.env: %w", dir, err)
+	file, err := readDotEnv(dir + "/.env")
+	if err != nil {
+		return nil, err
 	}
-	for k, v := range file {
-		out[k] = v
-	}
+	maps.Copy(out, file)
 	for _, kv := range os.Environ() {
 		if k, v, ok := strings.Cut(kv, "="); ok {
 			out[k] = v
@@ -47,18 +45,19 @@ func Environ(dir string) (map[string]string, error) {
 	return out, nil
 }
 
-// Load fills target, a pointer to a settings struct, from environ and
-// validates it. The error holds every problem found.
-func Load(target any, environ map[string]string) error {
-	err := env.ParseWithOptions(target, env.Options{Prefix: Prefix, Environment: environ})
-	fields := map[string]string{}
-	if target != nil {
-		collectFields(reflect.TypeOf(target), fields)
-	}
-	problems := flatten(err, fields)
-	if len(problems) == 0 {
+// Load fills target, a pointer to a settings struct, from environ, validates it
+// and runs the checks. The error holds every problem found: a value that cannot
+// be read is one, and the rest is judged as if it were not set.
+func Load(target any, environ map[string]string, checks ...func() error) error {
+	problems, readable := unreadable(target, environ)
+	if err := env.ParseWithOptions(target, env.Options{Prefix: Prefix, Environment: readable}); err != nil {
+		problems = append(problems, flatten(err)...)
+	} else {
 		if v, ok := target.(Validator); ok {
-			problems = flatten(v.Validate(), fields)
+			problems = append(problems, flatten(v.Validate())...)
+		}
+		for _, check := range checks {
+			problems = append(problems, flatten(check())...)
 		}
 	}
 	if len(problems) == 0 {
@@ -67,8 +66,36 @@ func Load(target any, environ map[string]string) error {
 	return fmt.Errorf("the settings have %d problem(s):\n  - %s", len(problems), strings.Join(problems, "\n  - "))
 }
 
-// collectFields maps the names of fields to those of their variables.
-func collectFields(t reflect.Type, fields map[string]string) {
+// unreadable lists the variables whose values are not of their type, and returns
+// the environment without them.
+func unreadable(target any, environ map[string]string) (problems []string, readable map[string]string) {
+	readable = maps.Clone(environ)
+	if target == nil {
+		return nil, readable
+	}
+	eachField(reflect.TypeOf(target), func(name string, f reflect.StructField) {
+		value := readable[name]
+		if value == "" {
+			return
+		}
+		single := reflect.New(reflect.StructOf([]reflect.StructField{{Name: f.Name, Type: f.Type, Tag: f.Tag}}))
+		err := env.ParseWithOptions(single.Interface(), env.Options{Prefix: Prefix, Environment: map[string]string{name: value}})
+		if err == nil && finite(single.Elem().Field(0)) {
+			return
+		}
+		delete(readable, name)
+		problems = append(problems, name+" is "+show(value)+": want "+kind(name, f.Type).wanted(err))
+	})
+	return problems, readable
+}
+
+// finite is true for whatever is no number, too.
+func finite(v reflect.Value) bool {
+	return !v.CanFloat() || !math.IsNaN(v.Float()) && !math.IsInf(v.Float(), 0)
+}
+
+// eachField calls fn with every variable of a settings struct, in order.
+func eachField(t reflect.Type, fn func(name string, f reflect.StructField)) {
 	if t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
@@ -78,45 +105,33 @@ func collectFields(t reflect.Type, fields map[string]string) {
 	for i := range t.NumField() {
 		f := t.Field(i)
 		if name, _, _ := strings.Cut(f.Tag.Get("env"), ","); name != "" {
-			fields[f.Name] = Prefix + name
+			fn(Prefix+name, f)
 		} else {
-			collectFields(f.Type, fields)
+			eachField(f.Type, fn)
 		}
 	}
 }
 
-// flatten lists the single problems of err, each naming its variable.
-func flatten(err error, fields map[string]string) []string {
+// flatten lists the single problems of err.
+func flatten(err error) []string {
 	if err == nil {
 		return nil
 	}
-	var parse env.ParseError
-	if errors.As(err, &parse) && fields[parse.Name] != "" {
-		if _, many := err.(env.AggregateError); !many { //nolint:errorlint // asks for the collection itself
-			return []string{fmt.Sprintf("%s is not a %s: %v", fields[parse.Name], parse.Type, parse.Err)}
-		}
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []string{err.Error()}
 	}
-	var agg env.AggregateError
-	if errors.As(err, &agg) {
-		var out []string
-		for _, e := range agg.Errors {
-			out = append(out, flatten(e, fields)...)
-		}
-		return out
+	var out []string
+	for _, e := range joined.Unwrap() {
+		out = append(out, flatten(e)...)
 	}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		var out []string
-		for _, e := range joined.Unwrap() {
-			out = append(out, flatten(e, fields)...)
-		}
-		return out
-	}
-	return []string{err.Error()}
+	return out
 }
 
 // Setting documents one variable.
 type Setting struct {
-	Name    string
+	Name string
+	// Type says in words what the value is.
 	Type    string
 	Default string
 	Doc     string
@@ -129,32 +144,16 @@ func Settings(target any) ([]Setting, error) {
 		return nil, fmt.Errorf("list the settings of %T: %w", target, err)
 	}
 	docs := map[string]Setting{}
-	collectDocs(reflect.TypeOf(target), docs)
+	eachField(reflect.TypeOf(target), func(name string, f reflect.StructField) {
+		docs[name] = Setting{Type: string(kind(name, f.Type)), Doc: f.Tag.Get("doc")}
+	})
 	out := make([]Setting, 0, len(params))
 	for _, p := range params {
-		d := docs[strings.TrimPrefix(p.Key, Prefix)]
+		d := docs[p.Key]
 		out = append(out, Setting{Name: p.Key, Type: d.Type, Default: p.DefaultValue, Doc: d.Doc})
 	}
 	sort.Slice(out, func(i, j int) bool { return out[i].Name < out[j].Name })
 	return slices.CompactFunc(out, func(a, b Setting) bool { return a.Name == b.Name }), nil
-}
-
-func collectDocs(t reflect.Type, docs map[string]Setting) {
-	if t.Kind() == reflect.Pointer {
-		t = t.Elem()
-	}
-	if t.Kind() != reflect.Struct {
-		return
-	}
-	for i := range t.NumField() {
-		f := t.Field(i)
-		name, _, _ := strings.Cut(f.Tag.Get("env"), ",")
-		if name == "" {
-			collectDocs(f.Type, docs)
-			continue
-		}
-		docs[name] = Setting{Type: f.Type.String(), Doc: f.Tag.Get("doc")}
-	}
 }
 
 // Unknown lists the NEXUS_* variables of environ that no setting has, sorted:

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -62,9 +63,48 @@ func TestLoadReportsEveryValueThatCannotBeRead(t *testing.T) {
 	var s settings
 	err := config.Load(&s, map[string]string{"NEXUS_DB_POOL_SIZE": "many", "NEXUS_LEASE": "soon", "NEXUS_ENABLED": "perhaps"})
 	require.ErrorContains(t, err, "the settings have 3 problem(s):")
-	for _, part := range []string{`"many"`, `"soon"`, `"perhaps"`} {
+	for _, part := range []string{
+		`NEXUS_DB_POOL_SIZE is "many": want a whole number`, `NEXUS_LEASE is "soon": want a duration, such as 10s`, `NEXUS_ENABLED is "perhaps": want true or false`,
+	} {
 		require.ErrorContains(t, err, part)
 	}
+	require.NotContains(t, err.Error(), "strconv")
+}
+
+func TestLoadReportsAllKindsOfProblemsTogether(t *testing.T) {
+	t.Parallel()
+	var s settings
+	err := config.Load(&s, map[string]string{"NEXUS_DB_POOL_SIZE": "99999999999999999999", "NEXUS_LEASE": "5ms", "NEXUS_FRACTION": "NaN"},
+		func() error { return errors.New("a check of the caller") }, func() error { return nil })
+	require.EqualError(t, err, `the settings have 4 problem(s):
+  - NEXUS_FRACTION is "NaN": want a number
+  - NEXUS_DB_POOL_SIZE is "99999999999999999999": want a whole number nearer to 0
+  - NEXUS_LEASE is 5ms: want at least 1s
+  - a check of the caller`)
+	long := config.Load(&s, map[string]string{"NEXUS_DB_POOL_SIZE": strings.Repeat("x", 1<<20)})
+	require.Less(t, len(long.Error()), 300)
+}
+
+// The name of a variable comes from its own field, not from one of the same name.
+func TestProblemsNameTheRightVariable(t *testing.T) {
+	t.Parallel()
+	var s struct {
+		One struct {
+			Workers int `env:"ONE_WORKERS"`
+		}
+		Two struct {
+			Workers int           `env:"TWO_WORKERS"`
+			Wait    float64       `env:"TWO_WAIT_SECONDS"`
+			Keep    *bool         `env:"TWO_KEEP"`
+			Pause   time.Duration `env:"TWO_PAUSE"`
+		}
+	}
+	require.EqualError(t, config.Load(&s, map[string]string{"NEXUS_ONE_WORKERS": "x", "NEXUS_TWO_WAIT_SECONDS": "+Inf", "NEXUS_TWO_KEEP": "yes", "NEXUS_TWO_PAUSE": "10"}),
+		`the settings have 4 problem(s):
+  - NEXUS_ONE_WORKERS is "x": want a whole number
+  - NEXUS_TWO_WAIT_SECONDS is "+Inf": want a number of seconds
+  - NEXUS_TWO_KEEP is "yes": want true or false
+  - NEXUS_TWO_PAUSE is "10": want a duration, such as 10s or 1m30s`)
 }
 
 func TestLoadReportsEveryValueThatMakesNoSense(t *testing.T) {
@@ -124,11 +164,79 @@ func TestMissingFileIsFine(t *testing.T) {
 func TestUnreadableFilesAreProblems(t *testing.T) {
 	t.Parallel()
 	_, err := config.Environ(dotEnv(t, "NEXUS A B = \"\nno equals here\n"))
-	require.ErrorContains(t, err, ".env: ")
+	require.ErrorContains(t, err, ".env: line 1 ")
+	require.ErrorContains(t, err, "line 2 ")
 	folder := t.TempDir()
 	require.NoError(t, os.Mkdir(filepath.Join(folder, ".env"), 0o700))
 	_, err = config.Environ(folder)
 	require.ErrorContains(t, err, "read "+folder+"/.env: ")
+}
+
+// What editors and people put into .env files.
+func TestDotEnvForms(t *testing.T) {
+	t.Parallel()
+	for name, text := range map[string]string{
+		"plain":                "NEXUS_TEST_K=a b",
+		"BOM":                  "\uFEFFNEXUS_TEST_K=a b\n",
+		"BOM and comment":      "\uFEFF# hello\nNEXUS_TEST_K=a b\n",
+		"CRLF":                 "# x\r\nNEXUS_TEST_K=a b\r\nNEXUS_TEST_L=1\r\n",
+		"export":               "export NEXUS_TEST_K=a b",
+		"single quotes":        "NEXUS_TEST_K='a b'",
+		"double quotes":        `NEXUS_TEST_K="a b" # why`,
+		"indented":             "  NEXUS_TEST_K = a b  ",
+		"the last one counts":  "NEXUS_TEST_K=x\nNEXUS_TEST_K=a b",
+		"a comment with a $":   "NEXUS_TEST_K=a b # it costs $5 or $FIVE",
+		"another variable":     "NEXUS_TEST_A=b\nNEXUS_TEST_K=a ${NEXUS_TEST_A}",
+		"no newline, comments": "\n\n#NEXUS_TEST_K=c\nNEXUS_TEST_K=a b\n#",
+	} {
+		environ, err := config.Environ(dotEnv(t, text))
+		require.NoError(t, err, name)
+		require.Equal(t, "a b", environ["NEXUS_TEST_K"], name)
+	}
+	for text, want := range map[string]string{
+		`NEXUS_TEST_K='a$B#c"d'`:       `a$B#c"d`,
+		`NEXUS_TEST_K=a$b$(c)`:         `a$b$(c)`,
+		`NEXUS_TEST_K=a\$B`:            `a$B`,
+		"NEXUS_TEST_K=\"one\ntwo\"":    "one\ntwo",
+		"NEXUS_TEST_K=a#b":             "a#b",
+		"NEXUS_TEST_K=":                "",
+		`NEXUS_TEST_K=postgres://u@h?`: `postgres://u@h?`,
+	} {
+		environ, err := config.Environ(dotEnv(t, text))
+		require.NoError(t, err, text)
+		require.Equal(t, want, environ["NEXUS_TEST_K"], text)
+	}
+}
+
+func TestBadLinesAreNamedByNumberAlone(t *testing.T) {
+	t.Parallel()
+	for text, lines := range map[string]string{
+		"NEXUS_TEST_A=1\nNEXUS_TEST_K hunter2\nNEXUS_TEST_B=1": "line 2 ",
+		"hunter2":                             "line 1 ",
+		"=hunter2":                            "line 1 ",
+		"\uFEFF\r\nhunter2 = x\r\nhunter-2=x": "line 3 ",
+		"A B=hunter2":                         "line 1 ",
+		"1A=hunter2":                          "line 1 ",
+		"X=1\nNEXUS_TEST_K=\"hunter2\nY=1\nhunter2 x\n": "line 2 ",
+		"NEXUS_TEST_K='hunter2":                         "line 1 ",
+		"NEXUS_TEST_K=\"hunter2\" hunter2":              "line 1 ",
+		"A=1\nNEXUS_TEST_K=hunter2$HUNTER":              "line 2 has a $",
+		"A=1\nNEXUS_TEST_K=\"hunter2${HUNTER}\"":        "line 2 has a $",
+		"NEXUS_TEST_K=hunter2$(HUNTER)":                 "line 1 has a $",
+		"A=1\nNEXUS_TEST_K=hunter2\xff":                 "line 2 is not text",
+		"NEXUS_TEST_K=hunter2\x00":                      "line 1 is not text",
+		"\xff\xfeN\x00":                                 "line 1 is not text",
+	} {
+		dir := dotEnv(t, text)
+		_, err := config.Environ(dir)
+		require.ErrorContains(t, err, dir+"/.env: ", text)
+		require.ErrorContains(t, err, lines, text)
+		require.NotContains(t, strings.ToLower(err.Error()), "hunter", text)
+	}
+	_, err := config.Environ(dotEnv(t, strings.Repeat("hunter2\n", 10_000)))
+	require.Less(t, len(err.Error()), 2000)
+	_, err = config.Environ(dotEnv(t, strings.Repeat("#", 2<<20)))
+	require.ErrorContains(t, err, "larger than")
 }
 
 func TestSettings(t *testing.T) {
@@ -136,12 +244,12 @@ func TestSettings(t *testing.T) {
 	got, err := config.Settings(&settings{})
 	require.NoError(t, err)
 	require.Equal(t, []config.Setting{
-		{Name: "NEXUS_DB_POOL_SIZE", Type: "int", Default: "5", Doc: "Connections kept open."},
-		{Name: "NEXUS_ENABLED", Type: "bool", Default: "true", Doc: "Whether it runs."},
-		{Name: "NEXUS_FRACTION", Type: "float64", Default: "0.5", Doc: ""},
-		{Name: "NEXUS_HTTP_ADDR", Type: "string", Default: "127.0.0.1:8080", Doc: "Where the API listens."},
-		{Name: "NEXUS_JWT_SECRET", Type: "string", Default: "", Doc: "Signs tokens."},
-		{Name: "NEXUS_LEASE", Type: "time.Duration", Default: "30s", Doc: "How long a claim lasts."},
+		{Name: "NEXUS_DB_POOL_SIZE", Type: "whole number", Default: "5", Doc: "Connections kept open."},
+		{Name: "NEXUS_ENABLED", Type: "true or false", Default: "true", Doc: "Whether it runs."},
+		{Name: "NEXUS_FRACTION", Type: "number", Default: "0.5", Doc: ""},
+		{Name: "NEXUS_HTTP_ADDR", Type: "text", Default: "127.0.0.1:8080", Doc: "Where the API listens."},
+		{Name: "NEXUS_JWT_SECRET", Type: "text", Default: "", Doc: "Signs tokens."},
+		{Name: "NEXUS_LEASE", Type: "duration, such as 10s or 1m30s", Default: "30s", Doc: "How long a claim lasts."},
 	}, got)
 	_, err = config.Settings(settings{})
 	require.ErrorContains(t, err, "list the settings of config_test.settings")
@@ -154,7 +262,7 @@ func TestSharedSettingsAreListedOnce(t *testing.T) {
 		Two database
 	}{One: &database{}})
 	require.NoError(t, err)
-	require.Equal(t, []config.Setting{{Name: "NEXUS_DB_POOL_SIZE", Type: "int", Default: "5", Doc: "Connections kept open."}}, got)
+	require.Equal(t, []config.Setting{{Name: "NEXUS_DB_POOL_SIZE", Type: "whole number", Default: "5", Doc: "Connections kept open."}}, got)
 }
 
 func TestUnknown(t *testing.T) {

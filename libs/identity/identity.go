@@ -95,6 +95,9 @@ func (c Caller) Modes(rawEnabled bool) []Mode {
 	return modes
 }
 
+// MaxKey is the longest key that is looked at, in bytes.
+const MaxKey = 512
+
 // HashKey is the form in which a key is stored and compared: the lower-case
 // hexadecimal SHA-256 of its bytes. Keys are long and random, so no slow hash
 // is needed.

@@ -11,7 +11,10 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/exaring/otelpgx"
@@ -194,12 +197,46 @@ func sqlState(err error) string {
 	return ""
 }
 
+// errNotURL says what a connection URL looks like, and nothing of the one given.
+var errNotURL = errors.New("it is not a Postgres connection URL such as postgres://user@host:5432/name")
+
+// CheckURL returns an error, which shows nothing of url, unless it can be read
+// as a connection URL. The files that it names are not looked at.
+func CheckURL(url string) error {
+	_, err := pgxpool.ParseConfig(url)
+	if err == nil || redact(err) != errNotURL { //nolint:errorlint // asks for this very value
+		return nil
+	}
+	return errNotURL
+}
+
 // redact drops the parsed configuration from connection errors: it may hold a
 // password.
 func redact(err error) error {
 	var parse *pgconn.ParseConfigError
-	if errors.As(err, &parse) {
-		return errors.New("it is not a valid Postgres connection URL")
+	if !errors.As(err, &parse) {
+		return err
 	}
-	return err
+	for _, syntax := range []string{"failed to parse as", "invalid port", "port numbers to"} {
+		if strings.Contains(err.Error(), syntax) {
+			return errNotURL
+		}
+	}
+	where := ""
+	if names := variables(); len(names) > 0 {
+		where = ", or in one of the variables of the environment that complete it: " + strings.Join(names, ", ")
+	}
+	return errors.New("a parameter of it cannot be used, such as a certificate file that is not there" + where)
+}
+
+// variables are the names of libpq's variables in the environment.
+func variables() []string {
+	var names []string
+	for _, kv := range os.Environ() {
+		if name, _, _ := strings.Cut(kv, "="); strings.HasPrefix(name, "PG") {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"nexus.internal/libs/config"
 )
 
 // The algorithms. HS256 needs the same secret in auth and in every gateway;
@@ -21,7 +23,8 @@ const DevSecret = "nexus-development-secret-do-not-use-in-production"
 
 // Limits of the settings.
 const (
-	minSecret   = 32 // bytes, the size of the HMAC's output (RFC 7518, 3.2)
+	minSecret   = 32 // characters; the HMAC's output has as many bytes (RFC 7518, 3.2)
+	maxSecret   = 4096
 	maxExpiry   = 60 // minutes
 	maxLifetime = 168
 )
@@ -29,7 +32,7 @@ const (
 // Settings are shared by the services that sign and check tokens.
 type Settings struct {
 	Algorithm       string `env:"JWT_ALGORITHM" envDefault:"HS256" doc:"How tokens are signed: HS256 (a secret that auth and the gateways share) or EdDSA (Ed25519 keys that only auth has)."`
-	Secret          string `env:"JWT_SECRET" envDefault:"nexus-development-secret-do-not-use-in-production" doc:"The secret of HS256, at least 32 bytes."`
+	Secret          string `env:"JWT_SECRET" envDefault:"nexus-development-secret-do-not-use-in-production" doc:"The secret of HS256, 32 to 4096 visible ASCII characters."`
 	PreviousSecret  string `env:"JWT_PREVIOUS_SECRET" doc:"The secret before the last rotation: still checked, never signs."`
 	KeyFile         string `env:"JWT_KEY_FILE" doc:"PEM file with the PKCS#8 Ed25519 private key of EdDSA. Only auth needs it."`
 	PreviousKeyFile string `env:"JWT_PREVIOUS_KEY_FILE" doc:"The key file before the last rotation: still checked, never signs."`
@@ -48,9 +51,10 @@ func (s Settings) Validate() error {
 	}
 	add(s.Algorithm != HS256 && s.Algorithm != EdDSA, "NEXUS_JWT_ALGORITHM is %q: want HS256 or EdDSA", s.Algorithm)
 	if s.Algorithm == HS256 {
-		add(len(s.Secret) < minSecret, "NEXUS_JWT_SECRET has %d bytes: want at least %d", len(s.Secret), minSecret)
-		add(s.PreviousSecret != "" && len(s.PreviousSecret) < minSecret,
-			"NEXUS_JWT_PREVIOUS_SECRET has %d bytes: want at least %d", len(s.PreviousSecret), minSecret)
+		errs = append(errs, config.Secret("NEXUS_JWT_SECRET", s.Secret, minSecret, maxSecret))
+		if s.PreviousSecret != "" {
+			errs = append(errs, config.Secret("NEXUS_JWT_PREVIOUS_SECRET", s.PreviousSecret, minSecret, maxSecret))
+		}
 		add(s.PreviousSecret != "" && s.PreviousSecret == s.Secret, "NEXUS_JWT_PREVIOUS_SECRET is that of NEXUS_JWT_SECRET: want another, or none")
 	}
 	if s.Algorithm == EdDSA {

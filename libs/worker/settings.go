@@ -3,8 +3,13 @@ package worker
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
+	"unicode"
 )
+
+// maxName is the longest name of a worker, in bytes.
+const maxName = 255
 
 // Settings are what all workers of a process share.
 type Settings struct {
@@ -17,6 +22,9 @@ type Settings struct {
 // Validate implements config.Validator.
 func (s Settings) Validate() error {
 	var errs []error
+	if len(s.Name) > maxName || strings.ContainsFunc(s.Name, func(c rune) bool { return !unicode.IsPrint(c) }) {
+		errs = append(errs, fmt.Errorf("NEXUS_WORKER_NAME is too long or has characters that cannot be printed: want at most %d bytes", maxName))
+	}
 	if s.LeaseSeconds < 1 || s.LeaseSeconds > 3600 {
 		errs = append(errs, fmt.Errorf("NEXUS_WORKER_LEASE_SECONDS is %d: want 1 to 3600", s.LeaseSeconds))
 	}

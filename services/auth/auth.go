@@ -17,6 +17,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"nexus.internal/libs/bus"
+	"nexus.internal/libs/config"
 	"nexus.internal/libs/contract"
 	"nexus.internal/libs/identity"
 	"nexus.internal/libs/outbox"
@@ -41,7 +42,7 @@ type Config struct {
 	AdminKey         string `env:"BOOTSTRAP_ADMIN_KEY" envDefault:"nexus-dev-admin-key" doc:"The bootstrap key of dev-admin."`
 }
 
-// minKey is the shortest bootstrap key allowed, in bytes.
+// minKey is the shortest bootstrap key allowed, in characters.
 const minKey = 16
 
 func (c Config) production() bool { return c.Environment == "prod" }
@@ -94,9 +95,9 @@ func (c Config) Validate() error {
 	}
 	seen := map[string]string{}
 	for _, k := range c.BootstrapKeys() {
-		switch {
-		case len(k.Key) < minKey:
-			errs = append(errs, fmt.Errorf("%s has %d characters: want at least %d", k.Setting, len(k.Key), minKey))
+		switch bad := config.Secret(k.Setting, k.Key, minKey, identity.MaxKey); {
+		case bad != nil:
+			errs = append(errs, bad)
 		case seen[k.Key] != "":
 			errs = append(errs, fmt.Errorf("%s is the same as %s: each key needs a value of its own", k.Setting, seen[k.Key]))
 		case c.production() && isDefault(k.Key):

@@ -20,6 +20,7 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 
 	"nexus.internal/libs/bus"
+	"nexus.internal/libs/config"
 	"nexus.internal/libs/contract"
 	"nexus.internal/libs/run"
 	"nexus.internal/libs/token"
@@ -58,9 +59,7 @@ type Config struct {
 // Validate implements config.Validator.
 func (c Config) Validate() error {
 	var errs []error
-	if _, _, err := net.SplitHostPort(c.HTTPAddr); err != nil {
-		errs = append(errs, fmt.Errorf("NEXUS_HTTP_ADDR is %q: want host:port", c.HTTPAddr))
-	}
+	errs = append(errs, config.Address("NEXUS_HTTP_ADDR", c.HTTPAddr, 0))
 	if c.SyncWaitSeconds <= 0 || c.SyncWaitSeconds > 600 {
 		errs = append(errs, fmt.Errorf("NEXUS_SYNC_WAIT_SECONDS is %g: want more than 0, at most 600", c.SyncWaitSeconds))
 	}

@@ -8,9 +8,9 @@ package platform
 import (
 	"errors"
 	"fmt"
-	"net"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"nexus.internal/libs/config"
 	"nexus.internal/libs/pg"
@@ -40,8 +40,8 @@ const (
 
 // Config are the settings of a process.
 type Config struct {
-	DataDir       string     `env:"DATA_DIR" envDefault:".nexus" doc:"Where \"nexus up\" keeps everything; deleting it starts afresh."`
-	DatabaseURL   string     `env:"DATABASE_URL" doc:"A Postgres connection URL. Empty: \"nexus up\" starts a private server."`
+	DataDir       string     `env:"DATA_DIR" envDefault:".nexus" doc:"The folder where \"nexus up\" keeps everything; deleting it starts afresh."`
+	DatabaseURL   string     `env:"DATABASE_URL" doc:"A Postgres connection URL; what it does not say comes from libpq's PG* variables and files, as with every Postgres client. Empty: \"nexus up\" starts a private server, which hears of none of them."`
 	PGBin         string     `env:"PG_BIN" doc:"The folder with the PostgreSQL programs for the private server. Empty: the newest installed."`
 	NATSURL       string     `env:"NATS_URL" doc:"The URL of a NATS server. Empty: \"nexus up\" runs one inside the process."`
 	NATSListen    string     `env:"NATS_LISTEN" envDefault:"127.0.0.1:4222" doc:"Where the NATS server inside the process listens for clients; port -1 picks a free one, \"off\" closes the door."`
@@ -64,11 +64,12 @@ type Config struct {
 	Webhooks webhooks.Config
 }
 
-// LoadConfig reads the settings from environ and completes those that follow
-// from others.
-func LoadConfig(environ map[string]string) (Config, error) {
+// LoadConfig reads the settings from environ, checks that the services can run
+// on them, and completes those that follow from others.
+func LoadConfig(environ map[string]string, services ...string) (Config, error) {
 	var cfg Config
-	if err := config.Load(&cfg, environ); err != nil {
+	fit := func() error { return cfg.CheckFor(services) }
+	if err := config.Load(&cfg, environ, fit); err != nil {
 		return cfg, err
 	}
 	if cfg.SchemaMode == "" {
@@ -97,11 +98,7 @@ func (c *Config) Validate() error {
 	if c.ShutdownGrace < 1 || c.ShutdownGrace > 3600 {
 		errs = append(errs, fmt.Errorf("NEXUS_SHUTDOWN_GRACE_SECONDS is %d: want 1 to 3600", c.ShutdownGrace))
 	}
-	if c.NATSListen != natsListenOff {
-		if _, _, err := net.SplitHostPort(c.NATSListen); err != nil {
-			errs = append(errs, fmt.Errorf("NEXUS_NATS_LISTEN is %q: want host:port, or off", c.NATSListen))
-		}
-	}
+	errs = append(errs, c.checkAddresses())
 	switch c.LogLevel {
 	case "trace", "debug", "info", "warn", "error":
 	default:
@@ -111,6 +108,50 @@ func (c *Config) Validate() error {
 		errs = append(errs, part.Validate())
 	}
 	return errors.Join(errs...)
+}
+
+// checkAddresses returns every problem with where things are. A URL is not shown
+// in one: it may hold a password.
+func (c *Config) checkAddresses() error {
+	var errs []error
+	if c.NATSListen != natsListenOff {
+		if err := config.Address("NEXUS_NATS_LISTEN", c.NATSListen, -1); err != nil {
+			errs = append(errs, fmt.Errorf("%w, or off", err))
+		}
+	}
+	if c.PprofAddr != "" {
+		errs = append(errs, config.Address("NEXUS_PPROF_ADDR", c.PprofAddr, 0))
+	}
+	if c.OTLPEndpoint != "" {
+		errs = append(errs, config.URL("NEXUS_OTLP_ENDPOINT", c.OTLPEndpoint, "http://127.0.0.1:4318", "http", "https"))
+	}
+	if c.DatabaseURL != "" {
+		if err := pg.CheckURL(c.DatabaseURL); err != nil {
+			errs = append(errs, fmt.Errorf("NEXUS_DATABASE_URL: %w", err))
+		}
+	}
+	errs = append(errs, c.checkNATSURL())
+	if strings.ContainsRune(c.DataDir, 0) {
+		errs = append(errs, errors.New("NEXUS_DATA_DIR has a zero byte: want a folder"))
+	}
+	return errors.Join(errs...)
+}
+
+// checkNATSURL returns the first problem of a list of servers, each with a scheme
+// or without, as the client takes them.
+func (c *Config) checkNATSURL() error {
+	if c.NATSURL == "" {
+		return nil
+	}
+	for server := range strings.SplitSeq(c.NATSURL, ",") {
+		if server = strings.TrimSpace(server); !strings.Contains(server, "://") {
+			server = "nats://" + server
+		}
+		if err := config.URL("NEXUS_NATS_URL", server, "nats://127.0.0.1:4222", "nats", "tls", "ws", "wss"); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // CheckFor refuses settings that services must not have in production. Those of

@@ -40,7 +40,50 @@ func TestEveryBadSettingIsNamed(t *testing.T) {
 		require.ErrorContains(t, err, "NEXUS_"+name)
 	}
 	_, err = platform.LoadConfig(map[string]string{"NEXUS_DB_POOL_SIZE": "many"})
-	require.ErrorContains(t, err, "NEXUS_DB_POOL_SIZE is not a int")
+	require.ErrorContains(t, err, `NEXUS_DB_POOL_SIZE is "many": want a whole number`)
+}
+
+func TestAddressesAreChecked(t *testing.T) {
+	t.Parallel()
+	for name, values := range map[string][]string{
+		"NEXUS_HTTP_ADDR":     {"127.0.0.1:99999", "127.0.0.1:-1", "nowhere"},
+		"NEXUS_NATS_LISTEN":   {"127.0.0.1:99999", "127.0.0.1:0", "127.0.0.1:nats", "On"},
+		"NEXUS_PPROF_ADDR":    {"6060", ":99999"},
+		"NEXUS_OTLP_ENDPOINT": {"127.0.0.1:4318", "ftp://u:hunter2@h", "http://u:hunter2@h:99999"},
+		"NEXUS_NATS_URL":      {"http://u:hunter2@h", "nats://u:hunter2@h:99999", "nats://h,nats://u:hunter2@", "nats://u:hunter2%zz@h", "u:hunter2@h:x"},
+		"NEXUS_DATABASE_URL": {
+			"mysql://u:hunter2@h/d", "postgres://u:hunter2@h:x/d", "postgres://u:hunter2@h:99999/d", "postgres://u:hunter2%zz@h/d", "hunter2", "host=h password='hunter2",
+			"postgres://u:hunter2@h:1/d\x00", "postgres://u:hunter2:h@h:p:1/d",
+		},
+	} {
+		for _, value := range values {
+			_, err := platform.LoadConfig(map[string]string{name: value})
+			require.ErrorContains(t, err, name, value)
+			require.ErrorContains(t, err, "1 problem", value)
+			require.NotContains(t, err.Error(), "hunter", value)
+		}
+	}
+	for name, values := range map[string][]string{
+		"NEXUS_HTTP_ADDR":    {"0.0.0.0:80", "[::1]:0"},
+		"NEXUS_NATS_LISTEN":  {"127.0.0.1:-1", "off", "0.0.0.0:4222"},
+		"NEXUS_NATS_URL":     {"nats://u:p@h:4222", "h", "h:4222", "nats://a, nats://b:1", "tls://h", "wss://h:443"},
+		"NEXUS_DATABASE_URL": {"postgres://u:p@h/d", "postgresql://a:1,b:2/d?target_session_attrs=primary", "host=h user=u", "postgres:///d?host=/run/a%20b", "postgres://u@h/d?sslrootcert=/nowhere.crt"},
+	} {
+		for _, value := range values {
+			_, err := platform.LoadConfig(map[string]string{name: value})
+			require.NoError(t, err, value)
+		}
+	}
+}
+
+func TestProblemsOfProductionComeWithTheOthers(t *testing.T) {
+	t.Parallel()
+	environ := map[string]string{"NEXUS_ENVIRONMENT": "prod", "NEXUS_DB_POOL_SIZE": "abc"}
+	_, err := platform.LoadConfig(environ, "gateway")
+	require.ErrorContains(t, err, "2 problem(s)")
+	require.ErrorContains(t, err, "NEXUS_JWT_SECRET")
+	_, err = platform.LoadConfig(environ, "jobs")
+	require.ErrorContains(t, err, "1 problem(s)")
 }
 
 func TestEverySettingIsDocumented(t *testing.T) {

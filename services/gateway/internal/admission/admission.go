@@ -27,8 +27,6 @@ const (
 	rememberTypesFor = 2 * time.Second
 	// maxRemembered bounds the memory of the cache.
 	maxRemembered = 10_000
-	// maxKey is the longest key looked at, in bytes.
-	maxKey = 512
 	// askWithin bounds a question that several requests may wait for.
 	askWithin = 5 * time.Second
 )
@@ -89,7 +87,7 @@ func ErrUnauthenticated() error {
 
 // Known is the caller of a credential that was found good a moment ago.
 func (a *Admission) Known(c Credential) (identity.Caller, bool) {
-	if c.Key == "" || len(c.Key) > maxKey {
+	if c.Key == "" || len(c.Key) > identity.MaxKey {
 		return identity.Caller{}, false
 	}
 	return a.recall(byHash + identity.HashKey(c.Key))
@@ -100,7 +98,7 @@ func (a *Admission) Identify(ctx context.Context, c Credential) (identity.Caller
 	switch {
 	case c.Token != "":
 		return a.bearer(ctx, c.Token)
-	case c.Key == "" || len(c.Key) > maxKey:
+	case c.Key == "" || len(c.Key) > identity.MaxKey:
 		return identity.Caller{}, ErrUnauthenticated()
 	default:
 		hash := identity.HashKey(c.Key)
