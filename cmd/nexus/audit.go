@@ -12,28 +12,21 @@ import (
 	"nexus.internal/services/audit"
 )
 
-const auditUsage = "want: nexus audit verify [--from DATE] [--to DATE] [--expect HEAD]; a date is 2026-01-31 or 2026-01-31T12:00:00Z"
-
-// auditCommand verifies the audit trail. A broken one is an error.
-func auditCommand(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	if len(args) == 0 || args[0] != "verify" {
-		return errors.New(auditUsage)
-	}
-	flags := flag.NewFlagSet("audit verify", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
-	from, to := flags.String("from", "", ""), flags.String("to", "", "")
+// prepareAuditVerify reads the arguments of `nexus audit verify`.
+func prepareAuditVerify(args []string) (action, error) {
 	var r audit.Range
+	flags := flag.NewFlagSet("audit verify", flag.ContinueOnError)
+	flags.Func("from", "", date(&r.From))
+	flags.Func("to", "", date(&r.To))
 	flags.StringVar(&r.Expect, "expect", "", "")
-	if err := flags.Parse(args[1:]); err != nil || flags.NArg() > 0 {
-		return errors.New(auditUsage)
+	if err := parse(flags, args); err != nil {
+		return nil, err
 	}
-	var err error
-	if r.From, err = parseDate(*from); err != nil {
-		return err
-	}
-	if r.To, err = parseDate(*to); err != nil {
-		return err
-	}
+	return func(ctx context.Context, stdout, stderr io.Writer) error { return verifyAudit(ctx, r, stdout, stderr) }, nil
+}
+
+// verifyAudit verifies the audit trail. A broken one is an error.
+func verifyAudit(ctx context.Context, r audit.Range, stdout, stderr io.Writer) error {
 	cfg, err := settings(stderr)
 	if err != nil {
 		return err
@@ -52,14 +45,15 @@ func auditCommand(ctx context.Context, args []string, stdout, stderr io.Writer) 
 	return err
 }
 
-func parseDate(s string) (time.Time, error) {
-	if s == "" {
-		return time.Time{}, nil
-	}
-	for _, form := range []string{time.DateOnly, time.RFC3339} {
-		if t, err := time.Parse(form, s); err == nil {
-			return t, nil
+// date is the value of a flag that wants a time.
+func date(at *time.Time) func(string) error {
+	return func(value string) error {
+		for _, form := range []string{time.DateOnly, time.RFC3339} {
+			if t, err := time.Parse(form, value); err == nil {
+				*at = t
+				return nil
+			}
 		}
+		return errors.New("want a date such as 2026-01-31 or 2026-01-31T12:00:00Z")
 	}
-	return time.Time{}, fmt.Errorf("%q is not a date; %s", s, auditUsage)
 }

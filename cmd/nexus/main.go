@@ -5,11 +5,11 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -26,79 +26,59 @@ import (
 // version is set by the build.
 var version = "dev"
 
+// exitUsage tells a wrong command line from a failure.
+const exitUsage = 2
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// A second signal ends the process at once.
 	context.AfterFunc(ctx, stop)
-	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
-		fmt.Fprintln(os.Stderr, "nexus:", err)
-		os.Exit(1)
-	}
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-const usage = `nexus runs jobs and loses none.
-
-  nexus up                 run everything on this machine
-  nexus SERVICE            run one service: auth, audit, jobs, corpus, plugins, webhooks or gateway
-  nexus worker             run jobs only: [--queues corpus,plugins] [--concurrency N] [--max-jobs N] [--once]
-  nexus nats               run the NATS server alone, for services run one by one
-  nexus migrate up|down    create, or remove, the database schemas; up also creates the streams
-  nexus audit verify       hold the audit trail to its chain
-  nexus rebuild-broker     give a NATS server that lost its data the streams, and send unfinished jobs again
-  nexus docs --out DIR     write the generated pages of the documentation
-  nexus version            print the version
-
-Settings are environment variables that begin with NEXUS_, or lines of a file
-named .env; docs/configuration.md lists them.
-`
-
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	command := "help"
-	if len(args) > 0 {
-		command, args = args[0], args[1:]
+// run returns the exit status.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	act, err := prepare(args)
+	if err == nil {
+		err = act(ctx, stdout, stderr)
 	}
+	var wrong *usageError
 	switch {
-	case command == "help" || command == "-h" || command == "--help":
-		_, err := io.WriteString(stdout, usage)
-		return err
-	case command == "version":
-		_, err := fmt.Fprintln(stdout, version)
-		return err
-	case command == "docs":
-		return writeDocs(args)
-	case command == "migrate":
-		return migrate(ctx, args, stdout, stderr)
-	case command == "audit" && len(args) > 0:
-		return auditCommand(ctx, args, stdout, stderr)
-	case command == "rebuild-broker":
-		return rebuildBroker(ctx, args, stdout, stderr)
-	case command == "nats":
-		return serveNATS(ctx, stdout, stderr)
-	case command == "worker":
-		return work(ctx, args, stdout, stderr)
-	case command == "up":
-		return serve(ctx, platform.Services(), true, stdout, stderr)
-	case slices.Contains(platform.Services(), command):
-		return serve(ctx, []string{command}, false, stdout, stderr)
-	default:
-		return fmt.Errorf("there is no command %q; `nexus help` lists them", command)
+	case errors.As(err, &wrong):
+		_, _ = fmt.Fprintf(stderr, "nexus: %s\n\n%s", wrong.problem, wrong.usage)
+		return exitUsage
+	case err != nil:
+		_, _ = fmt.Fprintln(stderr, "nexus:", err)
+		return 1
 	}
+	return 0
 }
 
-func writeDocs(args []string) error {
-	if len(args) != 2 || args[0] != "--out" {
-		return errors.New("want: nexus docs --out DIR")
-	}
-	return reference.Write(args[1])
+func printVersion(_ context.Context, stdout, _ io.Writer) error {
+	_, err := fmt.Fprintln(stdout, version)
+	return err
 }
 
-// settings reads the settings and warns of names that mean nothing.
-func settings(stderr io.Writer) (platform.Config, error) {
+func prepareDocs(args []string) (action, error) {
+	flags := flag.NewFlagSet("docs", flag.ContinueOnError)
+	dir := flags.String("out", "", "")
+	if err := parse(flags, args); err != nil {
+		return nil, err
+	}
+	if *dir == "" {
+		return nil, errors.New("want --out DIR")
+	}
+	return func(context.Context, io.Writer, io.Writer) error { return reference.Write(*dir) }, nil
+}
+
+// settings reads the settings that services can run on, and warns of names that
+// mean nothing.
+func settings(stderr io.Writer, services ...string) (platform.Config, error) {
 	environ, err := config.Environ(".")
 	if err != nil {
 		return platform.Config{}, err
 	}
-	cfg, err := platform.LoadConfig(environ)
+	cfg, err := platform.LoadConfig(environ, services...)
 	if err != nil {
 		return cfg, err
 	}
@@ -113,11 +93,40 @@ func settings(stderr io.Writer) (platform.Config, error) {
 	for _, name := range config.Unknown(known, environ) {
 		log.Warn().Str("variable", name).Msg("this setting is unknown and has no effect; docs/configuration.md lists those there are")
 	}
+	if cfg.DatabaseURL == "" {
+		return cfg, forgetServers()
+	}
 	return cfg, nil
 }
 
+// forgetServers removes the variables of libpq from this process, which the
+// Postgres client reads too: what a shell says of other servers does not hold
+// for the private one.
+func forgetServers() error {
+	for _, kv := range os.Environ() {
+		name, _, _ := strings.Cut(kv, "=")
+		if !strings.HasPrefix(name, "PG") {
+			continue
+		}
+		if err := os.Unsetenv(name); err != nil {
+			return fmt.Errorf("forget %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func serveAll(ctx context.Context, stdout, stderr io.Writer) error {
+	return serve(ctx, platform.Services(), true, stdout, stderr)
+}
+
+func serveOne(service string) action {
+	return func(ctx context.Context, stdout, stderr io.Writer) error {
+		return serve(ctx, []string{service}, false, stdout, stderr)
+	}
+}
+
 func serve(ctx context.Context, services []string, embedded bool, stdout, stderr io.Writer) (err error) {
-	cfg, err := settings(stderr)
+	cfg, err := settings(stderr, services...)
 	if err != nil {
 		return err
 	}
@@ -187,10 +196,7 @@ Try:
 	_, _ = io.WriteString(w, b.String())
 }
 
-func rebuildBroker(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	if len(args) != 0 {
-		return errors.New("want: nexus rebuild-broker")
-	}
+func rebuildBroker(ctx context.Context, stdout, stderr io.Writer) error {
 	cfg, err := settings(stderr)
 	if err != nil {
 		return err
@@ -202,25 +208,38 @@ func rebuildBroker(ctx context.Context, args []string, stdout, stderr io.Writer)
 	return err
 }
 
-func migrate(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+func migrateUp(ctx context.Context, stdout, stderr io.Writer) error {
 	cfg, err := settings(stderr)
 	if err != nil {
 		return err
 	}
-	switch {
-	case len(args) == 1 && args[0] == "up":
-		if err := platform.Create(ctx, cfg, stderr, migrations.Schemas()); err != nil {
-			return err
-		}
-		_, err = fmt.Fprintln(stdout, "The schemas, streams and consumers are up to date.")
+	if err := platform.Create(ctx, cfg, stderr, migrations.Schemas()); err != nil {
 		return err
-	case len(args) == 2 && args[0] == "down" && args[1] == "--yes":
-		if err := platform.Remove(ctx, cfg, stderr, migrations.Schemas()); err != nil {
-			return err
-		}
-		_, err = fmt.Fprintln(stdout, "The schemas and everything in them are gone.")
-		return err
-	default:
-		return errors.New("want: nexus migrate up, or nexus migrate down --yes, which deletes all data")
 	}
+	_, err = fmt.Fprintln(stdout, "The schemas, streams and consumers are up to date.")
+	return err
+}
+
+func prepareMigrateDown(args []string) (action, error) {
+	flags := flag.NewFlagSet("migrate down", flag.ContinueOnError)
+	yes := flags.Bool("yes", false, "")
+	if err := parse(flags, args); err != nil {
+		return nil, err
+	}
+	if !*yes {
+		return nil, errors.New("want --yes: it deletes all data")
+	}
+	return migrateDown, nil
+}
+
+func migrateDown(ctx context.Context, stdout, stderr io.Writer) error {
+	cfg, err := settings(stderr)
+	if err != nil {
+		return err
+	}
+	if err := platform.Remove(ctx, cfg, stderr, migrations.Schemas()); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(stdout, "The schemas and everything in them are gone.")
+	return err
 }

@@ -6,44 +6,42 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"nexus.internal/cmd/nexus/internal/platform"
 )
 
-// workers reads the arguments of `nexus worker`.
-func workers(args []string) (platform.Workers, error) {
+// prepareWorker reads the arguments of `nexus worker`.
+func prepareWorker(args []string) (action, error) {
 	var w platform.Workers
 	flags := flag.NewFlagSet("nexus worker", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
-	queues := flags.String("queues", strings.Join(platform.Queues(), ","), "the queues to serve")
-	flags.IntVar(&w.Concurrency, "concurrency", 0, "jobs of one queue at once")
-	flags.IntVar(&w.MaxJobs, "max-jobs", 0, "jobs to run before ending")
-	flags.BoolVar(&w.Once, "once", false, "run one job, if one waits")
-	if err := flags.Parse(args); err != nil {
-		return w, fmt.Errorf("nexus worker: %w", err)
-	}
-	if flags.NArg() > 0 {
-		return w, fmt.Errorf("nexus worker: %q is not an option", flags.Arg(0))
-	}
-	if w.Concurrency < 0 || w.MaxJobs < 0 {
-		return w, errors.New("nexus worker: --concurrency and --max-jobs want a number of jobs")
+	queues := flags.String("queues", strings.Join(platform.Queues(), ","), "")
+	flags.Func("concurrency", "", count(&w.Concurrency))
+	flags.Func("max-jobs", "", count(&w.MaxJobs))
+	flags.BoolVar(&w.Once, "once", false, "")
+	if err := parse(flags, args); err != nil {
+		return nil, err
 	}
 	if w.Once && w.MaxJobs > 0 {
-		return w, errors.New("nexus worker: choose --once or --max-jobs")
+		return nil, errors.New("choose --once or --max-jobs")
 	}
-	w.Queues = strings.Split(*queues, ",")
-	return w, nil
+	for queue := range strings.SplitSeq(*queues, ",") {
+		queue = strings.TrimSpace(queue)
+		if !slices.Contains(platform.Queues(), queue) {
+			return nil, fmt.Errorf("there is no queue %q: want some of %s", queue, strings.Join(platform.Queues(), ","))
+		}
+		if !slices.Contains(w.Queues, queue) {
+			w.Queues = append(w.Queues, queue)
+		}
+	}
+	return func(ctx context.Context, stdout, stderr io.Writer) error { return work(ctx, w, stdout, stderr) }, nil
 }
 
 // work runs jobs only, and says how many once it has run as many as it was
 // asked for.
-func work(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
-	want, err := workers(args)
-	if err != nil {
-		return err
-	}
-	cfg, err := settings(stderr)
+func work(ctx context.Context, want platform.Workers, stdout, stderr io.Writer) (err error) {
+	cfg, err := settings(stderr, want.Queues...)
 	if err != nil {
 		return err
 	}

@@ -108,6 +108,10 @@ func NewWorker(cfg Config, deps Deps) (*worker.Worker, error) {
 		return nil, err
 	}
 	warnOfMissingRoot(cfg, deps.Log)
+	objects := objectstore.New(cfg.ObjectStorageRoot)
+	if err := objects.Check(); err != nil {
+		return nil, fmt.Errorf("NEXUS_OBJECT_STORAGE_ROOT is %q: %w", cfg.ObjectStorageRoot, err)
+	}
 	documents := store.New(deps.DB)
 	ingester := ingest.New(ingest.Config{
 		CorpusRoot:   cfg.CorpusRoot,
@@ -115,7 +119,7 @@ func NewWorker(cfg Config, deps Deps) (*worker.Worker, error) {
 		MaxFileBytes: cfg.MaxFileBytes,
 		MaxFiles:     cfg.MaxFiles,
 		Parallel:     cfg.Parallel,
-	}, documents, objectstore.New(cfg.ObjectStorageRoot), deps.Log)
+	}, documents, objects, deps.Log)
 	jobs, err := newWorker(cfg, deps, map[string]worker.Handler{
 		contract.JobIngestBatch:    work.IngestBatch(ingester, cfg.MaxFiles),
 		contract.JobIntegrityAudit: work.IntegrityAudit(documents),

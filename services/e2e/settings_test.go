@@ -40,7 +40,7 @@ func TestProductionRefusesDevelopmentKeys(t *testing.T) {
 	t.Parallel()
 	out, err := command(t, t.TempDir(), []string{"NEXUS_ENVIRONMENT=prod", "NEXUS_BOOTSTRAP_KEYS_ENABLED=true"}, "up").CombinedOutput()
 	require.Error(t, err)
-	require.Equal(t, 4, strings.Count(string(out), "which anybody knows"))
+	require.Equal(t, 5, strings.Count(string(out), "which anybody knows"), "four keys and the secret of tokens")
 }
 
 func TestUnknownSettingIsWarnedAbout(t *testing.T) {

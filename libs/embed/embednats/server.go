@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -28,6 +29,9 @@ const (
 
 // ErrInUse says that another process runs a server on the same store folder.
 var ErrInUse = errors.New("store folder in use")
+
+// ErrListen says that the address for clients cannot be had.
+var ErrListen = errors.New("cannot listen")
 
 // Server is a NATS server inside this process. Its methods may be called from
 // any goroutine.
@@ -87,6 +91,9 @@ func (s *Server) run(loaded *server.Options, log *logger) error {
 	s.nats.Start()
 	select {
 	case reason := <-log.fatal:
+		if strings.HasPrefix(reason, "Error listening") {
+			return fmt.Errorf("%w: %s", ErrListen, reason)
+		}
 		return errors.New(reason)
 	default:
 	}

@@ -42,11 +42,13 @@ func startServers(ctx context.Context, cfg Config, log zerolog.Logger, services 
 		// Readable for the unprivileged user that Postgres runs as; what is
 		// secret inside has stricter modes of its own.
 		if err := os.MkdirAll(cfg.DataDir, 0o755); err != nil { //nolint:gosec // see above
-			return in, fmt.Errorf("create the data folder: %w", err)
+			return in, fmt.Errorf("create the data folder: %w; choose another with NEXUS_DATA_DIR", err)
 		}
 	}
-	if !embedded && cfg.NATSURL == "" {
-		return in, errors.New("NEXUS_NATS_URL is not set: a single service needs a NATS server; `nexus up` brings its own")
+	if !embedded {
+		if err := in.named(services); err != nil {
+			return in, err
+		}
 	}
 	if err := in.openKeys(services, embedded); err != nil || !embedded {
 		return in, err
@@ -59,6 +61,21 @@ func startServers(ctx context.Context, cfg Config, log zerolog.Logger, services 
 	}
 	return in, nil
 }
+
+// named refuses to run services without servers that settings name.
+func (in *infrastructure) named(services []string) error {
+	var errs []error
+	if in.cfg.NATSURL == "" {
+		errs = append(errs, errors.New("NEXUS_NATS_URL is not set: a single service needs a NATS server, such as that of `nexus nats`; `nexus up` brings its own"))
+	}
+	if in.databaseURL == "" && len(schemasOf(services)) > 0 {
+		errs = append(errs, errNoDatabase)
+	}
+	return errors.Join(errs...)
+}
+
+// errNoDatabase says that no setting names a database.
+var errNoDatabase = errors.New("NEXUS_DATABASE_URL is not set: this service needs Postgres; `nexus up` brings its own")
 
 // openKeys reads the NATS keys that services need. A process that brings the
 // NATS server needs all of them and makes those that are missing; any other
@@ -80,8 +97,10 @@ func (in *infrastructure) openKeys(services []string, embedded bool) error {
 	if in.cfg.SchemaMode == SchemaAuto || len(services) == 0 {
 		names = append(names, admin)
 	}
-	in.keys, err = embednats.LoadKeys(dir, callout, names...)
-	return err
+	if in.keys, err = embednats.LoadKeys(dir, callout, names...); err != nil {
+		return fmt.Errorf("%w\nNEXUS_NATS_KEYS_DIR names the folder with the keys of the NATS server; `nexus nats` and `nexus up` make them", err)
+	}
+	return nil
 }
 
 // startPostgres starts the private server where no setting names another one.
@@ -109,6 +128,9 @@ func (in *infrastructure) startNATS() error {
 		listen = ""
 	}
 	in.nats, err = embednats.Start(embednats.Options{Listen: listen, StoreDir: filepath.Join(in.cfg.DataDir, "nats"), Topology: t, Log: in.log})
+	if errors.Is(err, embednats.ErrListen) {
+		return fmt.Errorf("%w; choose another address with NEXUS_NATS_LISTEN, or off", err)
+	}
 	return err
 }
 
@@ -153,7 +175,7 @@ func (in *infrastructure) connect(service string, log zerolog.Logger) (*nats.Con
 // open opens a service's own pool, under its own role.
 func (in *infrastructure) open(ctx context.Context, options pg.Options) (*pg.DB, error) {
 	if in.databaseURL == "" {
-		return nil, errors.New("NEXUS_DATABASE_URL is not set: this service needs Postgres; `nexus up` brings its own")
+		return nil, errNoDatabase
 	}
 	options.URL = in.databaseURL
 	options.Config = in.cfg.DB

@@ -179,6 +179,10 @@ func VerifyAudit(ctx context.Context, cfg Config, logTo io.Writer, r audit.Range
 	if err := in.startPostgres(ctx); err != nil {
 		return v, err
 	}
+	// Before a migration the role of the service is missing, too.
+	if err := in.check(ctx, []string{"audit"}); err != nil {
+		return v, err
+	}
 	db, err := in.open(ctx, pg.Options{Role: migrations.Role("audit")})
 	if err != nil {
 		return v, err

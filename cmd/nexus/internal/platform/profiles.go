@@ -24,7 +24,7 @@ func profiles(address string) []run.Component {
 		mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 		listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 		if err != nil {
-			return fmt.Errorf("listen for profiles: %w", err)
+			return fmt.Errorf("listen for profiles: %w; choose another address with NEXUS_PPROF_ADDR", err)
 		}
 		server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 		context.AfterFunc(ctx, func() { _ = server.Close() })

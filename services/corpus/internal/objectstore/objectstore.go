@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // Store is a folder of objects. It may be used from several goroutines and by
@@ -15,9 +16,35 @@ type Store struct {
 	root string
 }
 
-// New makes a store in a folder, which is created with the first object.
+// New makes a store in a folder, which is created with the first object or by
+// Check.
 func New(root string) *Store {
 	return &Store{root: root}
+}
+
+// Check creates the folder and writes a file into it, so that a store nobody
+// could use is found out at once. A disk that is full is none: it may have room
+// again when it matters.
+func (s *Store) Check() error {
+	err := s.tryToWrite()
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("the folder for objects cannot be written: %w", err)
+	}
+	return nil
+}
+
+func (s *Store) tryToWrite() error {
+	if err := os.MkdirAll(s.root, 0o750); err != nil {
+		return err
+	}
+	file, err := os.CreateTemp(s.root, ".check-*")
+	if err != nil {
+		return err
+	}
+	return errors.Join(file.Close(), os.Remove(file.Name()))
 }
 
 // Path returns where the object with a checksum (SHA-256 in hex) is kept: in a

@@ -102,3 +102,19 @@ func TestPutSaysWhyItFailed(t *testing.T) {
 	require.ErrorContains(t, store.Put(sum, []byte("x")), "store object "+sum)
 	require.Empty(t, files(t, inTheWay), "no partial files may stay")
 }
+
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	root := filepath.Join(t.TempDir(), "deep", "objects")
+	require.NoError(t, objectstore.New(root).Check())
+	require.NoError(t, objectstore.New(root).Check())
+	entries, err := os.ReadDir(root)
+	require.NoError(t, err)
+	require.Empty(t, entries, "nothing is left over")
+
+	file := filepath.Join(root, "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	require.ErrorContains(t, objectstore.New(file).Check(), "cannot be written")
+	require.ErrorContains(t, objectstore.New(filepath.Join(file, "below")).Check(), "cannot be written")
+	require.ErrorContains(t, objectstore.New("/proc/objects").Check(), "cannot be written", "nobody may write there")
+}
