@@ -29,8 +29,11 @@ COVER_FLAGS := -count=1 -covermode=atomic -coverpkg=nexus.internal/... -coverpro
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: build ## Build and start everything on this machine; Ctrl-C stops it
-	@[ -n "$$NEXUS_DATABASE_URL" ] || grep -qs '^NEXUS_DATABASE_URL=.' .env || scripts/postgres.sh >/dev/null
+# What may stop the start is looked at before the build, which takes a while.
+run: ## Build and start everything on this machine; Ctrl-C stops it
+	@[ -n "$$NEXUS_DATABASE_URL" ] || grep -qsE '^[^#]*\bNEXUS_DATABASE_URL *= *.' .env || scripts/postgres.sh >/dev/null
+	@[ -x bin/nexus ] || echo 'building bin/nexus: the first time takes a minute or two, and says nothing meanwhile' >&2
+	@$(MAKE) --no-print-directory build
 	exec bin/nexus up
 
 build: ## Build bin/nexus

@@ -108,7 +108,7 @@ if [ -n "$install" ] && [ "$(id -u)" -ne 0 ]; then
 		fail "the server programs are missing and installing them needs root. Run: $sudo$by_hand"
 fi
 
-say "server programs not found; running: $sudo$by_hand"
+say "PostgreSQL is not installed here; installing it, which takes a minute: $sudo$by_hand"
 case $install in
 install_with_apt) install_with_apt ;;
 *) $install $by_hand >&2 ;;

@@ -10,9 +10,13 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
+	"unicode"
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
@@ -180,7 +184,7 @@ func welcome(w io.Writer, cfg platform.Config, r platform.Running) {
 	if r.NATSURL != "" {
 		fmt.Fprintf(&b, "  NATS       %s\n", r.NATSURL)
 	}
-	fmt.Fprintf(&b, "  Data       %s\n", cfg.DataDir)
+	fmt.Fprintf(&b, "  Data       %s\n", place(cfg))
 	if cfg.Auth.SeedsKeys() && cfg.Auth.Environment != "prod" {
 		b.WriteString("\nDevelopment keys:\n")
 		for _, k := range cfg.Auth.BootstrapKeys() {
@@ -194,6 +198,30 @@ Try:
 	}
 	b.WriteString("\nCtrl-C stops it; the next start goes on where this one ended.\n\n")
 	_, _ = io.WriteString(w, b.String())
+}
+
+// place says where everything is that the program keeps.
+func place(cfg platform.Config) string {
+	dir, err := filepath.Abs(cfg.DataDir)
+	if err != nil {
+		dir = cfg.DataDir
+	}
+	if strings.ContainsFunc(dir, func(c rune) bool { return !unicode.IsPrint(c) }) {
+		dir = strconv.Quote(dir)
+	}
+	var apart []string
+	for setting, outside := range map[string]bool{
+		"NEXUS_DATABASE_URL": cfg.DatabaseURL != "", "NEXUS_NATS_URL": cfg.NATSURL != "",
+	} {
+		if outside {
+			apart = append(apart, setting)
+		}
+	}
+	if len(apart) == 0 {
+		return dir
+	}
+	slices.Sort(apart)
+	return dir + "   (and where " + strings.Join(apart, " and ") + " says)"
 }
 
 func rebuildBroker(ctx context.Context, stdout, stderr io.Writer) error {

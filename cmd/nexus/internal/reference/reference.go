@@ -48,7 +48,19 @@ func configuration(settings []config.Setting) string {
 	return made + `# Configuration
 
 Every setting is an environment variable; a file named ` + "`.env`" + ` in the working folder supplies those that are not set.
-All problems are reported at once at start, and a NEXUS_ name that means nothing is warned about.
+All problems are reported at once at start, and a NEXUS_ name that means nothing is warned about. A setting with an
+empty value has its default.
+
+The file has lines of the form ` + "`NAME=value`" + `, with ` + "`export`" + ` before them or not; of two lines with one name the last one counts.
+Single quotes keep a value as it is, ` + "`$`, `#`" + ` and spaces included; otherwise ` + "`$NAME`" + ` stands for the value of a line above, and
+` + "` #`" + ` begins a comment. A line that cannot be read stops the start, and is named by its number alone.
+
+Keys and secrets are visible ASCII characters, so that they mean the same in a header, a file and a shell; the bootstrap keys
+have 16 to 512 of them. No message shows one, nor a URL, which may hold a password.
+
+What libpq's variables (` + "`PGHOST`, `PGSERVICE`, `PGOPTIONS`" + ` and so on) and files (` + "`~/.pgpass`" + `) say does not reach the private
+Postgres server. They do complete a ` + "`NEXUS_DATABASE_URL`" + ` of your own where it leaves something open, as with every client of
+Postgres: a password file or a certificate may be given either way.
 
 ` + config.Markdown(settings)
 }
