@@ -139,6 +139,8 @@ func provisionConsumer(ctx context.Context, js jetstream.JetStream, c contract.C
 		// message by itself.
 		MaxDeliver:    -1,
 		MaxAckPending: c.MaxAckPending,
+
+		InactiveThreshold: c.Idle,
 	}
 	cons, err := js.Consumer(ctx, c.Stream, c.Durable)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
@@ -151,11 +153,12 @@ func provisionConsumer(ctx context.Context, js jetstream.JetStream, c contract.C
 		return fmt.Errorf("look up consumer %s of %s: %w", c.Durable, c.Stream, err)
 	}
 	got := cons.CachedInfo().Config
-	if got.FilterSubject != want.FilterSubject || got.AckPolicy != want.AckPolicy || got.MaxDeliver != want.MaxDeliver {
+	formerly := c.Formerly != "" && got.FilterSubject == c.Formerly
+	if got.FilterSubject != want.FilterSubject && !formerly || got.AckPolicy != want.AckPolicy || got.MaxDeliver != want.MaxDeliver {
 		return fmt.Errorf("consumer %s of %s: %w: filter %q, ack policy %v, max deliver %d", c.Durable, c.Stream, ErrDrift, got.FilterSubject, got.AckPolicy, got.MaxDeliver)
 	}
-	if got.AckWait != want.AckWait || got.MaxAckPending != want.MaxAckPending {
-		// Both follow settings and may change while messages wait.
+	if formerly || got.AckWait != want.AckWait || got.MaxAckPending != want.MaxAckPending {
+		// All of them may change while messages wait.
 		if _, err := js.UpdateConsumer(ctx, c.Stream, want); err != nil {
 			return fmt.Errorf("update consumer %s of %s: %w", c.Durable, c.Stream, err)
 		}

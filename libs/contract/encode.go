@@ -65,3 +65,10 @@ func appendNumberField(dst []byte, name string, n int) []byte {
 func appendTime(dst []byte, t time.Time) []byte {
 	return append(t.AppendFormat(append(dst, '"'), time.RFC3339Nano), '"')
 }
+
+// ValidTime reports whether a time can be stored and said: its year is 1 to 9999
+// in UTC. A year that looks well in a zone of its own may not be.
+func ValidTime(t time.Time) bool {
+	year := t.UTC().Year()
+	return year >= 1 && year <= 9999
+}

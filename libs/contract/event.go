@@ -238,4 +238,7 @@ type Rejection struct {
 	Sequence uint64 `json:"sequence"`
 	Code     string `json:"code"`
 	Detail   string `json:"detail"`
+	// RetryAfterSeconds is when the message may be published again, where waiting
+	// helps.
+	RetryAfterSeconds int `json:"retry_after_seconds,omitempty"`
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"unicode"
 	"unicode/utf8"
+
+	"nexus.internal/libs/contract/wellformed"
 )
 
 // MaxPayloadDepth is how deep a payload may be nested. Decoders have limits of
@@ -14,25 +16,29 @@ import (
 const MaxPayloadDepth = 100
 
 // CheckPayload reports what is wrong with a job payload: it must be a JSON
-// object of at most MaxPayload bytes and MaxPayloadDepth levels in valid UTF-8, without the character
-// NUL, written or escaped. Postgres and many readers refuse NUL; a payload
-// with it would fail for ever behind the door.
+// object of at most MaxPayload bytes and MaxPayloadDepth levels that passes
+// wellformed.Check. Postgres and many readers refuse NUL; a payload with it would fail
+// for ever behind the door.
 func CheckPayload(p []byte) error {
-	switch {
-	case len(p) > MaxPayload:
+	if len(p) > MaxPayload {
 		return fmt.Errorf("payload has %d bytes; the limit is %d", len(p), MaxPayload)
-	case !utf8.Valid(p):
+	}
+	found := wellformed.Check(p, wellformed.Rules{Depth: MaxPayloadDepth, FreeAll: true})
+	switch {
+	case found != nil && found.Kind == wellformed.Encoding:
 		return errors.New("payload is not valid UTF-8")
-	case !json.Valid(p):
+	case found != nil && found.Kind == wellformed.Syntax:
 		return errors.New("payload is not valid JSON")
 	case !isObject(p):
 		return errors.New("payload must be a JSON object")
-	case depth(p) > MaxPayloadDepth:
+	case found == nil:
+		return nil
+	case found.Kind == wellformed.Depth:
 		return fmt.Errorf("payload is nested deeper than %d levels", MaxPayloadDepth)
-	case holdsNUL(p):
+	case found.Kind == wellformed.NUL:
 		return errors.New("payload must not contain the character NUL (\\u0000)")
 	}
-	return nil
+	return fmt.Errorf("payload%s: %s", found.At, found.Detail)
 }
 
 func isObject(p []byte) bool {
@@ -66,21 +72,6 @@ func depth(p []byte) int {
 		}
 	}
 	return deepest
-}
-
-// holdsNUL looks for the escape \u0000 in valid JSON, where NUL itself cannot
-// stand. A backslash that is itself escaped starts no escape.
-func holdsNUL(p []byte) bool {
-	for i := 0; i < len(p); i++ {
-		if p[i] != '\\' {
-			continue
-		}
-		if i+5 < len(p) && string(p[i+1:i+6]) == "u0000" {
-			return true
-		}
-		i++
-	}
-	return false
 }
 
 // CheckIdempotencyKey reports what is wrong with an idempotency key: it must

@@ -1,6 +1,10 @@
 package contract
 
-import "time"
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"time"
+)
 
 // Retention says what makes a stream forget a message.
 type Retention string
@@ -43,6 +47,11 @@ type Consumer struct {
 	AckWait time.Duration
 	// MaxAckPending bounds the messages delivered and not acknowledged.
 	MaxAckPending int
+	// Idle is how long the consumer is kept while nobody reads it; zero is for
+	// ever.
+	Idle time.Duration
+	// Formerly is the filter that versions before this one gave it, if another.
+	Formerly string
 }
 
 const gib = 1 << 30
@@ -63,7 +72,7 @@ func Streams() []Stream {
 func Consumers(lease time.Duration) []Consumer {
 	out := []Consumer{
 		{Stream: StreamCommands, Durable: ConsumerRecorder, Filter: PatternCommands, AckWait: 15 * time.Second, MaxAckPending: 20_000},
-		{Stream: StreamSubmit, Durable: ConsumerDoor, Filter: PatternSubmit, AckWait: 30 * time.Second, MaxAckPending: 5_000},
+		{Stream: StreamSubmit, Durable: ConsumerDoor, Filter: PatternStray, Formerly: PatternSubmit, AckWait: 30 * time.Second, MaxAckPending: 5_000},
 		{Stream: StreamEvents, Durable: ConsumerAudit, Filter: PatternEvents, AckWait: 30 * time.Second, MaxAckPending: 20_000},
 		{Stream: StreamEvents, Durable: ConsumerWebhooks, Filter: PatternJobEvents, AckWait: 30 * time.Second, MaxAckPending: 20_000},
 		{Stream: StreamDead, Durable: ConsumerDead, Filter: PatternDead, AckWait: 30 * time.Second, MaxAckPending: 1_000},
@@ -72,6 +81,21 @@ func Consumers(lease time.Duration) []Consumer {
 		out = append(out, QueueConsumers(q, lease)...)
 	}
 	return out
+}
+
+// DoorConsumer is the consumer of what one owner publishes at the NATS door. Each
+// owner has one, made when messages come and dropped when none came for a while:
+// what waits for one owner's sake cannot hold up another.
+func DoorConsumer(owner string) Consumer {
+	name := owner
+	if !ValidToken(owner) {
+		// The server lets no client publish under such a name, but a service may.
+		sum := sha256.Sum256([]byte(owner))
+		name = "~" + hex.EncodeToString(sum[:16])
+	}
+	return Consumer{
+		Stream: StreamSubmit, Durable: "door-" + name, Filter: SubmitPattern(owner), AckWait: 30 * time.Second, MaxAckPending: 5_000, Idle: 5 * time.Minute,
+	}
 }
 
 // QueueConsumers lists the consumers of one queue, one for each lane.

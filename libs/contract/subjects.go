@@ -31,9 +31,11 @@ const SubjectSubmitJobs = "nexus.cmd.jobs.submit"
 const (
 	PatternCommands = "nexus.cmd.jobs.>"
 	PatternSubmit   = "nexus.submit.>"
-	PatternRuns     = "nexus.run.>"
-	PatternEvents   = "nexus.events.>"
-	PatternDead     = "nexus.dead.>"
+	// PatternStray matches what is published at the NATS door for no type of job.
+	PatternStray  = "nexus.submit.*"
+	PatternRuns   = "nexus.run.>"
+	PatternEvents = "nexus.events.>"
+	PatternDead   = "nexus.dead.>"
 	// PatternJobEvents matches every job event, of any type of job.
 	PatternJobEvents = "nexus.events.job.>"
 	PatternCancel    = "nexus.ctl.cancel.*"
@@ -276,6 +278,16 @@ func ParseSubmitSubject(s string) (owner, jobType string, err error) {
 		return "", "", err
 	}
 	return words[2], words[3], nil
+}
+
+// SubmitOwner is the owner in a subject of the NATS door, whatever else is wrong with
+// the subject.
+func SubmitOwner(s string) (owner string, ok bool) {
+	words := strings.SplitN(s, ".", 4)
+	if len(words) < 3 || words[0] != "nexus" || words[1] != "submit" || !ValidToken(words[2]) {
+		return "", false
+	}
+	return words[2], true
 }
 
 // DeadSubject is where a message that cannot be handled is kept.

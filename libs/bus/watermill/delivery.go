@@ -3,6 +3,7 @@ package wmjs
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -35,6 +36,16 @@ func DeliveryOf(ctx context.Context) (Delivery, bool) {
 	return d, ok
 }
 
+type retryKey struct{}
+
+// RetryIn sets when a message comes again that is nacked, in place of the
+// subscriber's own delay.
+func RetryIn(m *message.Message, d time.Duration) {
+	if own, ok := m.Context().Value(retryKey{}).(*atomic.Int64); ok {
+		own.Store(int64(max(1, d)))
+	}
+}
+
 // delivery is a message between its arrival and its settlement.
 type delivery struct {
 	Delivery
@@ -43,13 +54,16 @@ type delivery struct {
 	cancel context.CancelFunc
 	// unread is closed when nobody took the message.
 	unread chan struct{}
+	// retry is when the message comes again, if its handler has said so.
+	retry *atomic.Int64
 }
 
 // newDelivery wraps what the broker sent. Whatever its headers hold, a message
 // comes out of it: judging the content is the handler's part.
 func newDelivery(ctx context.Context, raw *nats.Msg) *delivery {
-	d := &delivery{Delivery: describe(raw), raw: raw, unread: make(chan struct{})}
+	d := &delivery{Delivery: describe(raw), raw: raw, unread: make(chan struct{}), retry: &atomic.Int64{}}
 	ctx = context.WithValue(telemetry.FromHeader(ctx, raw.Header), deliveryKey{}, d.Delivery)
+	ctx = context.WithValue(ctx, retryKey{}, d.retry)
 	ctx, d.cancel = context.WithCancel(ctx)
 	d.msg = message.NewMessageWithContext(ctx, d.id(), raw.Data)
 	for name, values := range raw.Header {

@@ -1,6 +1,7 @@
 package wmjs
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -212,7 +213,7 @@ func (s *subscription) watch(d *delivery, gap time.Duration) {
 			s.told(d, "ack", d.raw.Ack())
 			return
 		case <-d.msg.Nacked():
-			s.told(d, "nack", d.raw.NakWithDelay(s.cfg.RetryDelay(d.Attempt)))
+			s.told(d, "nack", d.raw.NakWithDelay(cmp.Or(time.Duration(d.retry.Load()), s.cfg.RetryDelay(d.Attempt))))
 			return
 		case <-d.unread:
 			s.told(d, "give back", d.raw.Nak())

@@ -74,7 +74,9 @@ func permissions(service string) embednats.Permissions {
 		consume(contract.StreamEvents, contract.ConsumerWebhooks)
 		say("nexus.events.webhook.>", contract.RPCJobsWebhooks, contract.RPCAuthOwner)
 	case "gateway":
-		consume(contract.StreamSubmit, contract.ConsumerDoor)
+		// Each owner who publishes at the NATS door has a consumer there.
+		consume(contract.StreamSubmit, "*")
+		say("$JS.API.STREAM.INFO."+contract.StreamSubmit, "$JS.API.CONSUMER.CREATE."+contract.StreamSubmit+".>")
 		say(contract.PatternCommands, "nexus.events.auth.>", "nexus.events.submit.>", "nexus.rpc.>", contract.SubjectPeers, contract.EventsGet)
 		hear(contract.PatternEvents, contract.SubjectPeers)
 	}

@@ -86,7 +86,7 @@ func check(q contract.DeadLetterQuery) (before int64, err error) {
 		}
 	}
 	for _, t := range []*time.Time{q.After, q.Before} {
-		if t != nil && (t.Year() < 1 || t.Year() > 9999) {
+		if t != nil && !contract.ValidTime(*t) {
 			return 0, fault.Unprocessablef("after and before must be within the years 1 to 9999")
 		}
 	}

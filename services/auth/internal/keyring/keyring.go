@@ -208,7 +208,7 @@ func (k *Keyring) check(limit *int, expires *time.Time) error {
 	if expires != nil && !expires.After(k.now()) {
 		return fault.Unprocessablef("expires_at is in the past; disable a key to end it at once")
 	}
-	if expires != nil && expires.Year() > 9999 {
+	if expires != nil && !contract.ValidTime(*expires) {
 		return fault.Unprocessablef("expires_at is too far in the future")
 	}
 	return nil

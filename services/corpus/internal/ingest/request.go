@@ -56,6 +56,9 @@ func ParseRequest(data json.RawMessage, maxPaths int) (Request, error) {
 	if err := decoder.Decode(&p); err != nil {
 		return Request{}, badPayload(err)
 	}
+	if err := checkNames(data); err != nil {
+		return Request{}, err
+	}
 	if err := checkPaths(p.SourcePaths, maxPaths); err != nil {
 		return Request{}, err
 	}
@@ -71,6 +74,22 @@ func ParseRequest(data json.RawMessage, maxPaths int) (Request, error) {
 		return Request{}, err
 	}
 	return request, nil
+}
+
+// checkNames refuses names in another spelling, which the decoder takes for ours.
+func checkNames(data json.RawMessage) error {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(data, &fields); err != nil {
+		return badPayload(err)
+	}
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		switch name {
+		case "source_paths", "modalities", "atom_tracks", "parse_options":
+		default:
+			return badPayload(fmt.Errorf("unknown field %q", name))
+		}
+	}
+	return nil
 }
 
 func badPayload(err error) error {

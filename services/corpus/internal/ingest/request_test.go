@@ -86,6 +86,7 @@ func TestParseRequestRefuses(t *testing.T) {
 		`[]`:                                "the payload is a JSON array: want a JSON object",
 		`"text"`:                            "the payload is a JSON string: want a JSON object",
 		`{"source_path":["a"]}`:             `unknown field "source_path"`,
+		`{"Source_Paths":["a"]}`:            `unknown field "Source_Paths"`,
 		`{"source_paths":"a.md"}`:           `payload field "source_paths" cannot be a JSON string`,
 		`{"source_paths":[1]}`:              `payload field "source_paths" cannot be a JSON number`,
 		`{"parse_options":[]}`:              `payload field "parse_options" cannot be a JSON array`,

@@ -113,6 +113,9 @@ func (a *Admission) checkTerms(ask Ask) error {
 	if ask.RunAt != nil && ask.DelaySeconds != nil {
 		return fault.Unprocessablef("run_at and delay_seconds exclude each other")
 	}
+	if ask.RunAt != nil && !contract.ValidTime(*ask.RunAt) {
+		return fault.Unprocessablef("run_at is outside of the years 1 to 9999, in UTC")
+	}
 	if ask.RunAt != nil && ask.RunAt.After(a.now().Add(contract.MaxDelay)) {
 		return fault.Unprocessablef("run_at is more than %d days ahead", int(contract.MaxDelay.Hours()/24))
 	}

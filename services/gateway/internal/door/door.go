@@ -6,10 +6,8 @@ package door
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 	"sync"
 	"time"
 
@@ -31,13 +29,16 @@ import (
 )
 
 const (
-	// inFlight bounds the messages handled at once.
-	inFlight = 256
+	// inFlight bounds the messages handled at once, perOwner those of one owner.
+	inFlight, perOwner = 256, 32
 	// handleWithin bounds the handling of one message.
 	handleWithin = 15 * time.Second
 	// A message that could not be handled now comes again after firstRetry,
 	// later after lastRetry.
 	firstRetry, lastRetry = time.Second, 10 * time.Second
+	// maxTries is how often a message is tried that meets errors nobody can wait
+	// for.
+	maxTries = 5
 	// maxRequestID is the longest request id taken from a client, in bytes.
 	maxRequestID = 128
 	// maxDetail bounds what is said of a refused message, in bytes: it is a header
@@ -72,11 +73,17 @@ type Door struct {
 	log       zerolog.Logger
 	tracer    trace.Tracer
 	now       func() time.Time
+	slots     chan struct{}
+	lines     *lines
+	tries     *bus.Tries
 }
 
 // New makes the door.
 func New(js jetstream.JetStream, reader Reader, admit *admission.Admission, limits Limits, submitter Submitter, pub *bus.Publisher, log zerolog.Logger, tracer trace.TracerProvider, now func() time.Time) *Door {
-	return &Door{js: js, reader: reader, admission: admit, limits: limits, submitter: submitter, pub: pub, log: log, tracer: tracer.Tracer("nexus.internal/services/gateway/door"), now: now}
+	return &Door{
+		js: js, reader: reader, admission: admit, limits: limits, submitter: submitter, pub: pub, log: log, tracer: tracer.Tracer("nexus.internal/services/gateway/door"), now: now,
+		slots: make(chan struct{}, inFlight), lines: newLines(now), tries: bus.NewTries(maxTries),
+	}
 }
 
 // Name implements run.Component.
@@ -85,22 +92,25 @@ func (d *Door) Name() string { return "nats door" }
 // Run implements run.Component.
 func (d *Door) Run(ctx context.Context, ready func()) error {
 	sub, err := wmjs.NewSubscriber(d.js, d.log, wmjs.SubscriberConfig{
-		// The run lease shapes only consumers that are not read here.
-		Resolve: wmjs.Durables(contract.Consumers(0)), InFlight: inFlight, RetryDelay: wmjs.Backoff(firstRetry, lastRetry), Grace: handleWithin,
+		Resolve: resolve, InFlight: perOwner, RetryDelay: wmjs.Backoff(firstRetry, lastRetry), Grace: handleWithin,
 	})
 	if err != nil {
 		return fmt.Errorf("read the NATS door: %w", err)
 	}
-	messages, err := sub.Subscribe(ctx, contract.ConsumerDoor)
+	strays, err := sub.Subscribe(ctx, contract.ConsumerDoor)
+	if err != nil {
+		return errors.Join(fmt.Errorf("read the NATS door: %w", err), sub.Close())
+	}
+	stream, err := d.js.Stream(ctx, contract.StreamSubmit)
 	if err != nil {
 		return errors.Join(fmt.Errorf("read the NATS door: %w", err), sub.Close())
 	}
 	ready()
-	var handling sync.WaitGroup
-	for msg := range messages {
-		handling.Go(func() { d.handle(msg) })
-	}
-	handling.Wait()
+	var serving sync.WaitGroup
+	serving.Go(func() { d.serve(strays) })
+	owners := readers{door: d, sub: sub, stream: stream, running: map[string]*reader{}, rested: map[string]time.Time{}}
+	owners.follow(ctx)
+	serving.Wait()
 	return sub.Close()
 }
 
@@ -117,25 +127,49 @@ func (d *Door) handle(msg *message.Message) {
 		msg.Nack()
 		return
 	}
-	err := d.submit(ctx, from, msg.Payload)
-	kind := fault.KindOf(err)
+	err := fault.Guard(func() error { return d.submit(ctx, from, msg.Payload) })
+	var over *overLimitError
 	switch {
 	case err == nil:
-	case kind == fault.Unavailable || kind == fault.Internal || kind == fault.RateLimited:
-		d.log.Warn().Err(err).Str(telemetry.FieldSubject, from.Subject).Msg("a message could not be submitted now; it will come again")
+	case errors.As(err, &over) && over.placed:
+		wmjs.RetryIn(msg, over.wait)
+		msg.Nack()
+		return
+	case over == nil && d.again(ctx, from, err):
 		msg.Nack()
 		return
 	default:
-		why := *fault.Public(err)
-		// Sentences repeat what the message holds, and it may be long.
-		why.Detail = contract.Cut(why.Detail, maxDetail)
-		if err := d.refuse(ctx, from, msg.Payload, &why); err != nil {
+		if err := fault.Guard(func() error { return d.refuse(ctx, from, msg.Payload, err) }); err != nil {
 			d.log.Error().Err(err).Msg("a refused message could not be kept; it will come again")
 			msg.Nack()
 			return
 		}
 	}
+	d.tries.Done(placeOf(from))
 	msg.Ack()
+}
+
+// again reports whether a message is to be tried again after an error: without a
+// bound where something is away that will come back, and a few times where
+// something is wrong that nobody knows of. A panic comes again with its message.
+func (d *Door) again(ctx context.Context, from wmjs.Delivery, err error) bool {
+	var panicked *fault.Panicked
+	kind := fault.KindOf(err)
+	switch {
+	case errors.As(err, &panicked):
+		d.log.Error().Err(err).Bytes("stack", panicked.Stack).Str(telemetry.FieldSubject, from.Subject).Msg("a message made the door panic")
+		return false
+	case kind == fault.Unavailable, kind == fault.RateLimited, ctx.Err() != nil, errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+	case kind == fault.Internal:
+		if d.tries.Over(placeOf(from)) {
+			d.log.Error().Err(err).Str(telemetry.FieldSubject, from.Subject).Msg("a message could not be submitted")
+			return false
+		}
+	default:
+		return false
+	}
+	d.log.Warn().Err(err).Str(telemetry.FieldSubject, from.Subject).Msg("a message could not be submitted now; it will come again")
+	return true
 }
 
 func (d *Door) submit(ctx context.Context, from wmjs.Delivery, body []byte) error {
@@ -155,9 +189,8 @@ func (d *Door) submit(ctx context.Context, from wmjs.Delivery, body []byte) erro
 		return fault.Unprocessablef("The message says job_type '%s', its subject '%s'", ask.JobType, jobType)
 	}
 	ask.RequestID = requestID(from.Header)
-	if v := d.limits.Take(ctx, caller); !v.Allowed {
-		// The message waits in the stream; nothing is lost.
-		return fault.New(fault.RateLimited, "rate_limited", "Too many messages with this key")
+	if err := d.limited(ctx, from, caller); err != nil {
+		return err
 	}
 	sub, err := d.admission.Admit(ctx, caller, ask)
 	if err != nil {
@@ -168,6 +201,29 @@ func (d *Door) submit(ctx context.Context, from wmjs.Delivery, body []byte) erro
 	}
 	_, err = d.submitter.Submit(ctx, sub)
 	return err
+}
+
+// overLimitError says that a message came too early. It waits, where it was placed.
+type overLimitError struct {
+	wait   time.Duration
+	placed bool
+}
+
+// Error implements error.
+func (*overLimitError) Error() string { return "over the limit" }
+
+// limited counts a message. One over the limit waits with the broker, behind those
+// of its owner that came before it, as long as there are not too many.
+func (d *Door) limited(ctx context.Context, from wmjs.Delivery, caller identity.Caller) error {
+	var v limit.Verdict
+	if d.lines.first(caller.Owner, from.Sequence) {
+		if v = d.limits.Take(ctx, caller); v.Allowed {
+			d.lines.leave(caller.Owner, from.Sequence)
+			return nil
+		}
+	}
+	wait, placed := d.lines.wait(caller.Owner, from.Sequence, v)
+	return &overLimitError{wait, placed}
 }
 
 // idOf is the id of the job of a message without an idempotency key: the same
@@ -193,57 +249,4 @@ func requestID(h nats.Header) string {
 		}
 	}
 	return id
-}
-
-// refuse keeps a message that will never become a job as a dead letter, and
-// tells its sender, who has only the broker's receipt.
-func (d *Door) refuse(ctx context.Context, from wmjs.Delivery, body []byte, why *fault.Error) error {
-	owner, jobType, err := contract.ParseSubmitSubject(from.Subject)
-	if err != nil {
-		owner, jobType = "unknown", "unknown"
-	}
-	if err := d.bury(ctx, from, body, why); err != nil {
-		return err
-	}
-	data, err := json.Marshal(contract.Rejection{Owner: owner, JobType: jobType, Sequence: from.Sequence, Code: why.Code, Detail: why.Detail})
-	if err != nil {
-		return fmt.Errorf("encode a rejection: %w", err)
-	}
-	message, err := bus.EventMessage(contract.AreaSubmit, contract.WhatRejected, owner, contract.Event{
-		ID: placeOf(from) + ".rejected", Type: contract.EventType(contract.AreaSubmit, contract.WhatRejected), Time: d.now().UTC(), Source: "nexus.gateway",
-		Actor: owner, RequestID: requestID(from.Header), TraceParent: telemetry.TraceParent(ctx), Data: data,
-	})
-	if err != nil {
-		return err
-	}
-	return d.pub.Publish(ctx, message)
-}
-
-func (d *Door) bury(ctx context.Context, from wmjs.Delivery, body []byte, why *fault.Error) error {
-	subject, err := contract.DeadSubject("gateway", "refused")
-	if err != nil {
-		return fmt.Errorf("name a dead letter: %w", err)
-	}
-	header := nats.Header{contract.HeaderReason: {why.Code + ": " + why.Detail}, contract.HeaderOrigin: {from.Subject}}
-	if id := requestID(from.Header); id != "" {
-		// A replay goes on under it, and in the same trace.
-		header.Set(contract.HeaderRequestID, id)
-	}
-	if len(body) > contract.MaxMessage {
-		// A message as large as the broker takes has no room for our headers.
-		header.Set(contract.HeaderBodySize, strconv.Itoa(len(body)))
-		body = body[:contract.MaxMessage]
-	}
-	future, err := d.pub.Send(bus.Message{Subject: subject, ID: placeOf(from), Type: "nexus.dead.v1", TraceParent: telemetry.TraceParent(ctx), Body: body}, header)
-	if err != nil {
-		return err
-	}
-	select {
-	case <-future.Ok():
-		return nil
-	case err := <-future.Err():
-		return bus.PublishFault(subject, err)
-	case <-ctx.Done():
-		return fmt.Errorf("keep a dead letter: %w", ctx.Err())
-	}
 }

@@ -1,13 +1,13 @@
 package httpapi
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"net/http"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"nexus.internal/libs/contract"
 )
@@ -18,14 +18,14 @@ type nullable[T any] struct {
 	Value *T
 }
 
-// UnmarshalJSON implements json.Unmarshaler.
-func (n *nullable[T]) UnmarshalJSON(data []byte) error {
+// UnmarshalJSONFrom implements json.UnmarshalerFrom.
+func (n *nullable[T]) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	n.Given = true
-	if bytes.Equal(data, []byte("null")) {
-		return nil
+	if dec.PeekKind() == 'n' {
+		return dec.SkipValue()
 	}
 	n.Value = new(T)
-	return json.Unmarshal(data, n.Value)
+	return jsonv2.UnmarshalDecode(dec, n.Value)
 }
 
 // limitField is rate_limit_per_minute in a change.

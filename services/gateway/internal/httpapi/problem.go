@@ -118,8 +118,13 @@ func asProblem(ctx huma.Context, _ string, v any) (any, error) {
 		p.Detail = bodyTooLarge
 		return p, nil
 	}
+	if model.Status == http.StatusUnsupportedMediaType {
+		p.Detail = "The body is in a format that this server does not read; send application/json."
+		return p, nil
+	}
 	for _, e := range model.Errors {
-		p.Errors = append(p.Errors, fault.Field{Location: e.Location, Message: e.Message})
+		location, message := located(e)
+		p.Errors = append(p.Errors, fault.Field{Location: location, Message: message})
 	}
 	if len(p.Errors) > 0 {
 		p.Detail = sentence(p.Errors[0].Location, p.Errors[0].Message)

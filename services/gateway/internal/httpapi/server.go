@@ -112,7 +112,7 @@ func New(opts Options, deps Deps) *Server {
 	})
 	s.app.Use(s.observe, recover.New())
 	s.api = humafiber.New(s.app, humaConfig(opts.Version))
-	s.api.UseMiddleware(s.authenticate)
+	s.api.UseMiddleware(s.authenticate, s.checkInput)
 	s.routes()
 	describeProblems(s.api.OpenAPI())
 	s.docs()
@@ -126,6 +126,7 @@ func humaConfig(version string) huma.Config {
 	// Our own page, which loads nothing from elsewhere.
 	cfg.DocsPath = ""
 	cfg.SchemasPath = ""
+	cfg.Formats = formats()
 	cfg.Transformers = append(cfg.Transformers, asProblem)
 	cfg.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"apiKey": {Type: "apiKey", In: "header", Name: headerAPIKey, Description: "An API key."},

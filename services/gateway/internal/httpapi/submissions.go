@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"encoding/json"
 	"errors"
 	"reflect"
 	"strings"
@@ -9,8 +8,10 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/validation"
 
+	"nexus.internal/libs/contract"
 	"nexus.internal/libs/fault"
 	"nexus.internal/services/gateway/internal/admission"
+	"nexus.internal/services/gateway/internal/ingress"
 )
 
 // Submissions reads jobs that come another way by the rules of a submit over
@@ -32,56 +33,53 @@ func (s *Submissions) Read(data []byte, jobType string) (admission.Ask, error) {
 	if len(data) == 0 {
 		return admission.Ask{}, fault.Unprocessablef("request body is required")
 	}
+	if err := ingress.Check(data); err != nil {
+		return admission.Ask{}, err
+	}
 	var parsed any
-	if err := json.Unmarshal(data, &parsed); err != nil {
-		return admission.Ask{}, refuseBody("", err.Error())
+	if err := ingress.Decode(data, &parsed); err != nil {
+		return admission.Ask{}, refuseBody(err)
 	}
 	if fields, ok := parsed.(map[string]any); ok {
-		if name, there := nameOf(fields, "execution_mode"); there {
-			return admission.Ask{}, refuseBody("."+name, validation.MsgUnexpectedProperty)
+		if _, there := fields["execution_mode"]; there {
+			return admission.Ask{}, refuseBody(&ingress.Refused{At: ".execution_mode", Detail: validation.MsgUnexpectedProperty})
 		}
-		if _, there := nameOf(fields, "job_type"); !there {
+		if _, there := fields["job_type"]; !there {
 			fields["job_type"] = jobType
 		}
 	}
 	path := huma.NewPathBuffer(nil, 0)
-	path.Push(bodyPath)
+	path.Push(ingress.Body)
 	var found huma.ValidateResult
 	huma.Validate(s.registry, s.schema, path, huma.ModeWriteToServer, parsed, &found)
 	if len(found.Errors) > 0 {
-		return admission.Ask{}, fault.Unprocessablef("%s", sentenceOf(found.Errors[0]))
+		return admission.Ask{}, refuseBody(found.Errors[0])
 	}
 	body := submitBody{JobType: jobType}
-	if err := json.Unmarshal(data, &body); err != nil {
-		return admission.Ask{}, refuseBody("", err.Error())
+	if err := ingress.Decode(data, &body); err != nil {
+		return admission.Ask{}, refuseBody(err)
 	}
 	return body.ask(""), nil
 }
 
-// bodyPath is how errors name the body of a request.
-const bodyPath = "body"
+func refuseBody(err error) error { return fault.Unprocessablef("%s", sentence(located(err))) }
 
-func refuseBody(where, message string) error {
-	return fault.Unprocessablef("%s", sentence(bodyPath+where, message))
-}
+// maxLocation bounds how a place in a request is told, in bytes: names in it are
+// the client's.
+const maxLocation = 400
 
-// nameOf finds a field the way encoding/json does, in any case.
-func nameOf(fields map[string]any, name string) (as string, there bool) {
-	for field := range fields {
-		if strings.EqualFold(field, name) {
-			return field, true
-		}
-	}
-	return "", false
-}
-
-// sentenceOf is what a client is told of an error that a schema found.
-func sentenceOf(err error) string {
+// located says which part of a request an error is about, and what is wrong.
+func located(err error) (location, message string) {
 	var detail *huma.ErrorDetail
 	if !errors.As(err, &detail) {
-		return err.Error()
+		detail = &huma.ErrorDetail{Location: ingress.Body, Message: err.Error()}
 	}
-	return sentence(detail.Location, detail.Message)
+	location, message = detail.Location, detail.Message
+	if i := strings.LastIndex(message, ": "); location == ingress.Body && i > 0 && (message[0] == '.' || message[0] == '[') {
+		// Our decoder knows the place.
+		location, message = location+message[:i], message[i+2:]
+	}
+	return contract.Cut(location, maxLocation), message
 }
 
 func sentence(location, message string) string {

@@ -225,6 +225,9 @@ func (r *Recorder) accept(s contract.Submission) (store.NewJob, *contract.Submit
 	if s.DelaySeconds < 0 || s.DelaySeconds > contract.MaxDelay.Seconds() {
 		return refuse(contract.CodeInvalid, fmt.Sprintf("delay_seconds is %g: want 0 to %g.", s.DelaySeconds, contract.MaxDelay.Seconds()))
 	}
+	if s.RunAt != nil && !contract.ValidTime(*s.RunAt) {
+		return refuse(contract.CodeInvalid, "run_at is outside of the years 1 to 9999.")
+	}
 	if err := contract.CheckTags(s.Tags); err != nil {
 		return refuse(contract.CodeInvalid, err.Error())
 	}

@@ -221,6 +221,7 @@ func TestPermanentErrors(t *testing.T) {
 		payload  string
 		sentence string
 	}{
+		"other spelling": {fmt.Sprintf(`{"Document_ID":%q}`, some), "give the document_id"},
 		"nothing":        {``, "the payload is not that of an analyze job"},
 		"no JSON":        {`{`, "the payload is not that of an analyze job"},
 		"no object":      {`[]`, "the payload is not that of an analyze job"},

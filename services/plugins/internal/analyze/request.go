@@ -23,7 +23,7 @@ type request struct {
 // parse checks a payload. Every error is one that another attempt cannot mend.
 func parse(payload json.RawMessage) (request, error) {
 	var p contract.AnalyzePayload
-	if err := json.Unmarshal(payload, &p); err != nil {
+	if err := contract.Decode(payload, &p); err != nil {
 		return request{}, fmt.Errorf("the payload is not that of an analyze job: %w", err)
 	}
 	documentID, err := sourceOf(p)
