@@ -209,10 +209,11 @@ func migrate(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	}
 	switch {
 	case len(args) == 1 && args[0] == "up":
-		if err := platform.Create(ctx, cfg, stderr, migrations.Schemas()); err != nil {
+		newer, err := platform.Create(ctx, cfg, stderr, migrations.Schemas())
+		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprintln(stdout, "The schemas, streams and consumers are up to date.")
+		_, err = fmt.Fprintln(stdout, migrated(newer))
 		return err
 	case len(args) == 2 && args[0] == "down" && args[1] == "--yes":
 		if err := platform.Remove(ctx, cfg, stderr, migrations.Schemas()); err != nil {
@@ -223,4 +224,18 @@ func migrate(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	default:
 		return errors.New("want: nexus migrate up, or nexus migrate down --yes, which deletes all data")
 	}
+}
+
+// migrated says how the schemas are after a migration.
+func migrated(newer []migrations.Ahead) string {
+	if len(newer) == 0 {
+		return "The schemas, streams and consumers are up to date."
+	}
+	var b strings.Builder
+	for _, n := range newer {
+		fmt.Fprintf(&b, "Schema %s was migrated by a newer Nexus, to %s; this program knows %s. They are compatible, and the schema was left as it is.\n",
+			n.Schema, n.Migration, n.Known)
+	}
+	b.WriteString("All others, the streams and the consumers are up to date.")
+	return b.String()
 }
