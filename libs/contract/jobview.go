@@ -107,9 +107,10 @@ type JobCounts struct {
 	RetryWait int64 `json:"retry_wait"`
 	Failed    int64 `json:"failed"`
 	Cancelled int64 `json:"cancelled"`
-	// Succeeded is an estimate by the statistics of the database; the others
-	// are counted.
+	// Succeeded is counted where Exact says so, and an estimate by the statistics
+	// of the database otherwise; the others are always counted.
 	Succeeded int64 `json:"succeeded"`
+	Exact     bool  `json:"exact"`
 }
 
 // RetryJobsRequest selects failed or cancelled jobs to be queued again.
