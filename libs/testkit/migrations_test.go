@@ -232,6 +232,21 @@ func TestMigrationsThatParted(t *testing.T) {
 	}
 }
 
+// What the migrations of this program say is written down for older ones, also
+// where the process that migrated died before it could.
+func TestOlderProgramsAreTold(t *testing.T) {
+	t.Parallel()
+	db := empty(t)
+	for range 2 {
+		up(t, db)
+		var oldest string
+		require.NoError(t, db.Pool.QueryRow(t.Context(), `SELECT oldest FROM jobs.schema_compatibility WHERE migration = '0006'`).Scan(&oldest))
+		require.Equal(t, "0005", oldest)
+		_, err := db.Pool.Exec(t.Context(), `DROP TABLE jobs.schema_compatibility`)
+		require.NoError(t, err)
+	}
+}
+
 func TestOneSchemaAtATime(t *testing.T) {
 	t.Parallel()
 	db := empty(t)

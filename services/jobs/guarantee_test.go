@@ -146,10 +146,52 @@ func TestClaimsAndResultsAreIdempotentForTheirToken(t *testing.T) {
 	require.Equal(t, []string{stranger.LeaseToken}, beat.Lost, "only the stranger's lease is lost")
 
 	result := contract.RunResult{JobID: sub.JobID, LeaseToken: mine.LeaseToken, Outcome: contract.OutcomeSucceeded}
-	require.True(t, h.finish("w", result).Verdicts[0].Accepted)
-	require.False(t, h.finish("w", result).Verdicts[0].Accepted)
+	for range 2 {
+		require.Equal(t, []contract.FinishVerdict{{JobID: sub.JobID, Accepted: true, Status: contract.StatusSucceeded}}, h.finish("w", result).Verdicts,
+			"a report whose answer was lost has it again")
+	}
 	require.Len(t, h.get(sub.JobID).Attempts, 1)
+	failed := result
+	failed.Outcome, failed.ErrorText = contract.OutcomeFailed, "no"
+	require.False(t, h.finish("w", failed).Verdicts[0].Accepted, "another report is no repeat")
+	result.LeaseToken = uuid.NewString()
+	require.False(t, h.finish("w", result).Verdicts[0].Accepted)
 	require.Equal(t, []string{sub.JobID}, h.claim("w", ref(sub.JobID)).Refused, "a finished job is not given out")
+}
+
+// Whatever came of a run, its report has the same answer when it is repeated, also
+// when the job has gone on meanwhile.
+func TestRepeatedReportsAreAcceptedAgain(t *testing.T) {
+	t.Parallel()
+	h := start(t)
+	for name, r := range map[string]contract.RunResult{
+		"failed":      {Outcome: contract.OutcomeFailed, ErrorText: "no", RetryAfterMS: 1},
+		"released":    {Outcome: contract.OutcomeReleased},
+		"snoozed":     {Outcome: contract.OutcomeSnoozed, RetryAfterMS: 1},
+		"unavailable": {Outcome: contract.OutcomeFailed, Unavailable: true, ErrorText: "away"},
+	} {
+		sub := submission(contract.JobAnalyze)
+		h.submit(sub)
+		mine := ref(sub.JobID)
+		require.Len(t, h.claim("w", mine).Granted, 1, name)
+		r.JobID, r.LeaseToken = mine.JobID, mine.LeaseToken
+		again := h.finish("w", r, r, contract.RunResult{JobID: mine.JobID, LeaseToken: uuid.NewString(), Outcome: r.Outcome}).Verdicts
+		waiting := contract.FinishVerdict{JobID: sub.JobID, Accepted: true, Status: contract.StatusRetryWait}
+		require.Equal(t, []contract.FinishVerdict{waiting, waiting, {JobID: sub.JobID, Status: contract.StatusRetryWait}}, again, name)
+		require.Equal(t, waiting, h.finish("w", r).Verdicts[0], name)
+
+		_, err := h.db.Pool.Exec(t.Context(), `UPDATE jobs.jobs SET next_run_at = now() WHERE id = $1`, sub.JobID)
+		require.NoError(t, err)
+		next := ref(sub.JobID)
+		require.Len(t, h.claim("w", next).Granted, 1, name)
+		require.Equal(t, contract.FinishVerdict{JobID: sub.JobID, Accepted: true, Status: contract.StatusRunning}, h.finish("w", r).Verdicts[0], name)
+		r.Outcome = contract.OutcomeSucceeded
+		require.False(t, h.finish("w", r).Verdicts[0].Accepted, name)
+		require.Equal(t, contract.StatusRunning, h.get(sub.JobID).Status, "the run that came after goes on")
+		done := contract.RunResult{JobID: sub.JobID, LeaseToken: next.LeaseToken, Outcome: contract.OutcomeSucceeded}
+		verdicts := h.finish("w", r, done).Verdicts
+		require.Equal(t, []bool{false, true}, []bool{verdicts[0].Accepted, verdicts[1].Accepted}, name)
+	}
 }
 
 // Nothing vanishes: the broker forgets every run message, and the jobs run.

@@ -39,7 +39,7 @@ type harness struct {
 }
 
 func config() jobs.Config {
-	return jobs.Config{PollSeconds: 0.1, BenchJobs: false, BenchWorkers: 1}
+	return jobs.Config{PollSeconds: 0.1, BenchJobs: false, BenchWorkers: 1, DeferHours: 24}
 }
 
 // start starts a jobs service; stop drains it.
