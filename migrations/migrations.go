@@ -1,6 +1,16 @@
 // Package migrations holds the database schema of every service as SQL and
 // applies it. A schema belongs to one service; no file here touches two.
 //
+// A new version must be able to go back: the program before it has to start on the
+// schema after it. So a change comes in two steps. One version expands: it adds what
+// it needs beside what is there, such as columns that may be NULL or have a default,
+// tables and indexes, and older programs go on without noticing. Its migration says
+// so in a line of its own, "-- compatible back to 0005": a program that knows
+// migration 0005 of this schema, or a later one, may run on it. What the older
+// program needs, and the newer one does not, is contracted a version later, by a
+// migration that names the expanding one as the oldest it is compatible with.
+// A migration without that line is for programs that know it only.
+//
 // Queries of a running service do not belong here.
 package migrations
 
@@ -58,10 +68,26 @@ func migrator(db *bun.DB, schema string) (*migrate.Migrator, error) {
 }
 
 // Up brings the schemas to the newest version and gives each service's role
-// its rights. Processes that migrate at once wait for each other.
+// its rights. One that a newer program has migrated is left as it is where this
+// program can run on it; otherwise it is ErrVersion and nothing is changed at all.
+// Processes that migrate at once wait for each other.
 func Up(ctx context.Context, db *bun.DB, schemas ...string) error {
 	return locked(ctx, db, func() error {
+		var old []string
 		for _, schema := range schemas {
+			s, err := stand(ctx, db, schema)
+			if err != nil {
+				return err
+			}
+			mine, err := s.upgradable()
+			if err != nil {
+				return err
+			}
+			if mine {
+				old = append(old, schema)
+			}
+		}
+		for _, schema := range old {
 			if err := up(ctx, db, schema); err != nil {
 				return err
 			}
@@ -70,9 +96,19 @@ func Up(ctx context.Context, db *bun.DB, schemas ...string) error {
 	})
 }
 
-// Down removes the schemas and everything in them, newest migration first.
+// Down removes the schemas and everything in them, newest migration first. Of
+// schemas that a newer program has migrated it is ErrVersion, and nothing is
+// removed: this program does not know all that is in them.
 func Down(ctx context.Context, db *bun.DB, schemas ...string) error {
 	return locked(ctx, db, func() error {
+		newer, err := Newer(ctx, db, schemas...)
+		if err != nil {
+			return err
+		}
+		if len(newer) > 0 {
+			return fmt.Errorf("%w: schema %q has migration %s, which this program does not know; remove it with a newer Nexus",
+				ErrVersion, newer[0].Schema, newer[0].Migration)
+		}
 		for i := len(schemas) - 1; i >= 0; i-- {
 			if err := down(ctx, db, schemas[i]); err != nil {
 				return err
@@ -114,6 +150,13 @@ func up(ctx context.Context, db *bun.DB, schema string) error {
 	if _, err := m.Migrate(ctx); err != nil {
 		return fmt.Errorf("migrate schema %s: %w", schema, err)
 	}
+	known, err := m.MigrationsWithStatus(ctx)
+	if err != nil {
+		return fmt.Errorf("read the version of schema %s: %w", schema, err)
+	}
+	if err := tellOlder(ctx, db, schema, known); err != nil {
+		return err
+	}
 	return grant(ctx, db, schema)
 }
 
@@ -130,7 +173,7 @@ func grant(ctx context.Context, db *bun.DB, schema string) error {
 		"GRANT USAGE ON SCHEMA ?1 TO ?0",
 		"GRANT " + grants(schema) + " ON ALL TABLES IN SCHEMA ?1 TO ?0",
 		"GRANT USAGE ON ALL SEQUENCES IN SCHEMA ?1 TO ?0",
-		"REVOKE INSERT, UPDATE, DELETE ON ?1.schema_migrations, ?1.schema_migration_locks FROM ?0",
+		"REVOKE INSERT, UPDATE, DELETE ON ?1.schema_migrations, ?1.schema_migration_locks, ?1.schema_compatibility FROM ?0",
 	} {
 		if _, err := db.ExecContext(ctx, stmt, role, bun.Ident(schema)); err != nil {
 			return fmt.Errorf("grant rights on schema %s: %w", schema, err)
@@ -155,45 +198,13 @@ func down(ctx context.Context, db *bun.DB, schema string) error {
 	}
 	// Without CASCADE: anything a migration forgot to remove is an error.
 	for _, stmt := range []string{
+		"DROP TABLE IF EXISTS ?0.schema_compatibility",
 		"DROP TABLE ?0.schema_migrations, ?0.schema_migration_locks",
 		"DROP SCHEMA ?0",
 	} {
 		if _, err := db.ExecContext(ctx, stmt, bun.Ident(schema)); err != nil {
 			return fmt.Errorf("drop schema %s: %w", schema, err)
 		}
-	}
-	return nil
-}
-
-// Check returns ErrVersion, saying what to do, unless the schema has exactly
-// the migrations this program knows.
-func Check(ctx context.Context, db *bun.DB, schema string) error {
-	m, err := migrator(db, schema)
-	if err != nil {
-		return err
-	}
-	var exists bool
-	if err := db.QueryRowContext(ctx, "SELECT to_regclass(?) IS NOT NULL", schema+".schema_migrations").Scan(&exists); err != nil {
-		return fmt.Errorf("look for schema %s: %w", schema, err)
-	}
-	if !exists {
-		return fmt.Errorf("%w: schema %q is missing; run `nexus migrate up`", ErrVersion, schema)
-	}
-	known, err := m.MigrationsWithStatus(ctx)
-	if err != nil {
-		return fmt.Errorf("read the version of schema %s: %w", schema, err)
-	}
-	for _, k := range known {
-		if !k.IsApplied() {
-			return fmt.Errorf("%w: schema %q lacks migration %s; run `nexus migrate up`", ErrVersion, schema, k.Name)
-		}
-	}
-	unknown, err := m.MissingMigrations(ctx)
-	if err != nil {
-		return fmt.Errorf("read the version of schema %s: %w", schema, err)
-	}
-	if len(unknown) > 0 {
-		return fmt.Errorf("%w: schema %q has migration %s, which this program does not know; run a newer Nexus", ErrVersion, schema, unknown[0].Name)
 	}
 	return nil
 }

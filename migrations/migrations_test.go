@@ -98,3 +98,52 @@ func TestFingerprintIsStable(t *testing.T) {
 		t.Fatalf("fingerprints %q and %q: want the same 16 hexadecimal digits, fit for the name of a database", one, two)
 	}
 }
+
+// released are the newest migrations of the last version that could not go back.
+var released = map[string]string{"auth": "0002", "jobs": "0005", "corpus": "0001", "plugins": "0001", "audit": "0003", "webhooks": "0002"}
+
+// Whoever writes a migration decides how far back a program may go that runs on it,
+// and one step back must be possible.
+func TestMigrationsSayWhatTheyAreCompatibleWith(t *testing.T) {
+	t.Parallel()
+	for _, schema := range migrations.Schemas() {
+		entries, err := os.ReadDir("sql/" + schema)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := ""
+		for _, f := range entries {
+			if !strings.HasSuffix(f.Name(), ".up.sql") {
+				continue
+			}
+			number := f.Name()[:4]
+			text, err := os.ReadFile("sql/" + schema + "/" + f.Name())
+			if err != nil {
+				t.Fatal(err)
+			}
+			oldest := migrations.CompatibleBackTo(text)
+			switch {
+			case number <= released[schema]:
+			case oldest == "":
+				t.Errorf("%s/%s does not say what it is compatible with: want a line \"-- compatible back to %s\" or an older one", schema, f.Name(), before)
+			case oldest > before:
+				t.Errorf("%s/%s is compatible back to %s: a program that knows %s, the migration before, could not go on", schema, f.Name(), oldest, before)
+			case !strings.HasPrefix(string(text), "-- compatible back to "):
+				t.Errorf("%s/%s: want the line on compatibility at its beginning", schema, f.Name())
+			}
+			before = number
+		}
+	}
+}
+
+func TestCompatibleBackTo(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"-- compatible back to 0005\nSELECT 1": "0005", "SELECT 1;\n-- compatible back to 0012\n": "0012",
+		"": "", "SELECT 1": "", "-- compatible back to 5\n": "", "-- compatible back to 0005 or so\n": "", "SELECT '-- compatible back to 0005'": "",
+	} {
+		if got := migrations.CompatibleBackTo([]byte(text)); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}

@@ -241,10 +241,11 @@ func migrateUp(ctx context.Context, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := platform.Create(ctx, cfg, stderr, migrations.Schemas()); err != nil {
+	newer, err := platform.Create(ctx, cfg, stderr, migrations.Schemas())
+	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(stdout, "The schemas, streams and consumers are up to date.")
+	_, err = fmt.Fprintln(stdout, migrated(newer))
 	return err
 }
 
@@ -270,4 +271,18 @@ func migrateDown(ctx context.Context, stdout, stderr io.Writer) error {
 	}
 	_, err = fmt.Fprintln(stdout, "The schemas and everything in them are gone.")
 	return err
+}
+
+// migrated says how the schemas are after a migration.
+func migrated(newer []migrations.Ahead) string {
+	if len(newer) == 0 {
+		return "The schemas, streams and consumers are up to date."
+	}
+	var b strings.Builder
+	for _, n := range newer {
+		fmt.Fprintf(&b, "Schema %s was migrated by a newer Nexus, to %s; this program knows %s. They are compatible, and the schema was left as it is.\n",
+			n.Schema, n.Migration, n.Known)
+	}
+	b.WriteString("All others, the streams and the consumers are up to date.")
+	return b.String()
 }

@@ -309,7 +309,12 @@ type RunResult struct {
 	ErrorText  string          `json:"error_text,omitempty"`
 	// Permanent says that another attempt cannot succeed.
 	Permanent bool `json:"permanent,omitempty"`
-	// RetryAfterMS overrides the back-off schedule, in milliseconds.
+	// Unavailable says of a failed run that something it needs was unavailable:
+	// the job is put off for ever longer, at no cost to its attempts, and fails
+	// only when that has lasted for hours.
+	Unavailable bool `json:"unavailable,omitempty"`
+	// RetryAfterMS overrides the back-off schedule, in milliseconds; of a job that
+	// is put off because something is unavailable it is the least wait.
 	RetryAfterMS int64     `json:"retry_after_ms,omitempty"`
 	StartedAt    time.Time `json:"started_at"`
 	RuntimeMS    int64     `json:"runtime_ms"`
@@ -325,9 +330,10 @@ type FinishReply struct {
 type FinishVerdict struct {
 	JobID string `json:"job_id"`
 	// Accepted is false when the lease was no longer the reporter's: nothing
-	// was written.
-	Accepted bool   `json:"accepted"`
-	Status   Status `json:"status"`
+	// was written. A report that counted is accepted again when it is repeated.
+	Accepted bool `json:"accepted"`
+	// Status is that of the job now.
+	Status Status `json:"status"`
 }
 
 // Artifact is something a job leaves behind besides its result.

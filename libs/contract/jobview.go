@@ -27,8 +27,14 @@ type Job struct {
 	PayloadBytes   int `json:"payload_bytes,omitempty"`
 	TimeoutSeconds int `json:"timeout_seconds"`
 	// Progress is how far the run has come, as its handler says.
-	Progress       *JobProgress      `json:"progress,omitempty"`
-	SnoozeCount    int               `json:"snooze_count"`
+	Progress    *JobProgress `json:"progress,omitempty"`
+	SnoozeCount int          `json:"snooze_count"`
+	// DeferCount is how often the job was put off because something it needs was
+	// unavailable.
+	DeferCount int `json:"defer_count"`
+	// DeferredSince is since when that is so without a break, where it is; why is
+	// in ErrorText, and when the job is tried again in NextRunAt.
+	DeferredSince  *time.Time        `json:"deferred_since"`
 	Result         json.RawMessage   `json:"result"`
 	ErrorText      *string           `json:"error_text"`
 	IdempotencyKey *string           `json:"idempotency_key"`
@@ -107,9 +113,10 @@ type JobCounts struct {
 	RetryWait int64 `json:"retry_wait"`
 	Failed    int64 `json:"failed"`
 	Cancelled int64 `json:"cancelled"`
-	// Succeeded is an estimate by the statistics of the database; the others
-	// are counted.
+	// Succeeded is counted where Exact says so, and an estimate by the statistics
+	// of the database otherwise; the others are always counted.
 	Succeeded int64 `json:"succeeded"`
+	Exact     bool  `json:"exact"`
 }
 
 // RetryJobsRequest selects failed or cancelled jobs to be queued again.

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 
+	"nexus.internal/libs/fault"
 	"nexus.internal/libs/pg"
 	"nexus.internal/libs/testkit"
 )
@@ -18,6 +19,7 @@ func TestIsAway(t *testing.T) {
 	t.Parallel()
 	for code, away := range map[string]bool{
 		"57P01": true, "57P02": true, "57P03": true, "08006": true, "53300": true, "25P03": true, "23505": false, "22P05": false, "42601": false, "25P02": false,
+		"53100": true, "53200": true, "58030": true, "25006": true, "42P01": false, "40P01": false,
 	} {
 		require.Equal(t, away, pg.IsAway(fmt.Errorf("do something: %w", &pgconn.PgError{Code: code})), code)
 	}
@@ -31,6 +33,34 @@ func TestIsAway(t *testing.T) {
 	require.True(t, pg.IsAway(err), err)
 	_, err = db.Pool.Exec(t.Context(), `SELECT nonsense`)
 	require.False(t, pg.IsAway(err), err)
+}
+
+func TestFault(t *testing.T) {
+	t.Parallel()
+	require.NoError(t, pg.Fault(nil))
+	bug := errors.New("a bug")
+	require.Equal(t, bug, pg.Fault(bug))
+	away := fmt.Errorf("read a page: %w", &pgconn.PgError{Code: "53100", Message: "no space left on device"})
+	require.Equal(t, fault.Unavailable, fault.KindOf(pg.Fault(away)))
+	require.ErrorIs(t, pg.Fault(away), away)
+	require.Equal(t, "The database does not answer now.", fault.Public(pg.Fault(away)).Detail)
+
+	// A database that takes no connections any more, and one that nobody listens for.
+	url := testkit.PostgresURL(t)
+	db := testkit.OpenPostgres(t, url, "")
+	admin := testkit.Postgres(t)
+	_, err := admin.Pool.Exec(t.Context(), `ALTER DATABASE `+db.Pool.Config().ConnConfig.Database+` ALLOW_CONNECTIONS false`)
+	require.NoError(t, err)
+	_, err = admin.Pool.Exec(t.Context(), `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1`, db.Pool.Config().ConnConfig.Database)
+	require.NoError(t, err)
+	testkit.Eventually(t, func() bool {
+		_, err = db.Pool.Exec(t.Context(), `SELECT 1`)
+		var connect *pgconn.ConnectError
+		return errors.As(err, &connect)
+	}, "the server still lets somebody in")
+	require.Equal(t, fault.Unavailable, fault.KindOf(pg.Fault(err)), err)
+	_, err = pg.Open(t.Context(), pg.Options{Config: pg.Config{PoolSize: 1, MaxOverflow: 1, RecycleSeconds: 60}, URL: "postgres://nobody@127.0.0.1:1/none"})
+	require.Equal(t, fault.Unavailable, fault.KindOf(pg.Fault(err)), err)
 }
 
 // A client that was frozen in the middle of a transaction does not keep its locks.

@@ -26,6 +26,8 @@ import (
 	"github.com/uptrace/bun/dialect/pgdialect"
 	pgxuuid "github.com/vgarvardt/pgx-google-uuid/v5"
 	"go.opentelemetry.io/otel/trace"
+
+	"nexus.internal/libs/fault"
 )
 
 // Config says where the database is and how many connections a service may use.
@@ -161,10 +163,15 @@ const (
 	classDataException  = "22"
 	classConnection     = "08"
 	classResources      = "53"
+	// classSystem is trouble of the machine the server runs on, such as a disk that
+	// cannot be read.
+	classSystem = "58"
 	// classIntervention is an administrator's shutdown, a crash, a server that
 	// starts, or a timeout of ours that cut an idle transaction off.
 	classIntervention = "57"
 	codeIdleInTx      = "25P03"
+	// codeReadOnly is what a standby says: the primary is somewhere else by now.
+	codeReadOnly = "25006"
 )
 
 // IsUniqueViolation reports whether err is a broken unique constraint.
@@ -181,12 +188,23 @@ func IsBadData(err error) bool {
 // work for reasons of its own. Trying again later may help.
 func IsAway(err error) bool {
 	if s := sqlState(err); s != "" {
-		return s == codeIdleInTx || len(s) == 5 && (s[:2] == classConnection || s[:2] == classResources || s[:2] == classIntervention)
+		return s == codeIdleInTx || s == codeReadOnly || len(s) == 5 && slices.Contains([]string{classConnection, classResources, classIntervention, classSystem}, s[:2])
 	}
 	var connect *pgconn.ConnectError
 	var network net.Error
 	return errors.As(err, &connect) || errors.As(err, &network) || errors.Is(err, context.DeadlineExceeded) ||
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, driver.ErrBadConn) || pgconn.SafeToRetry(err)
+}
+
+// Fault gives the error of a server that IsAway the kind fault.Unavailable, and
+// leaves others as they are. So is, once a service runs, a server that lets nobody in,
+// whatever its reason: the service was let in before.
+func Fault(err error) error {
+	var connect *pgconn.ConnectError
+	if !IsAway(err) && !errors.As(err, &connect) {
+		return err
+	}
+	return fault.Wrap(fault.Unavailable, err, "The database does not answer now.")
 }
 
 func sqlState(err error) string {

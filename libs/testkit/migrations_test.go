@@ -151,6 +151,102 @@ func TestCheckSaysWhatToDo(t *testing.T) {
 	check("jobs", "schema \"jobs\" is missing; run `nexus migrate up`")
 }
 
+// migratedByNewer leaves a schema as a newer program would that has one migration
+// more, and what that says of older programs; empty where it says nothing.
+func migratedByNewer(t *testing.T, db *pg.DB, schema, name, oldest string) {
+	t.Helper()
+	_, err := db.Pool.Exec(t.Context(), `INSERT INTO `+schema+`.schema_migrations (name, group_id) VALUES ($1, 9)`, name)
+	require.NoError(t, err)
+	_, err = db.Pool.Exec(t.Context(), `ALTER TABLE `+schema+`.outbox ADD COLUMN of_`+name+` text`)
+	require.NoError(t, err)
+	if oldest != "" {
+		_, err = db.Pool.Exec(t.Context(), `INSERT INTO `+schema+`.schema_compatibility (migration, oldest) VALUES ($1, $2)`, name, oldest)
+		require.NoError(t, err)
+	}
+}
+
+// A program goes on with a schema that a newer one has migrated, where that says
+// it may, and leaves it as it is.
+func TestANewerSchemaThatIsCompatible(t *testing.T) {
+	t.Parallel()
+	db := empty(t)
+	up(t, db)
+	mine, err := migrations.Version(t.Context(), db.Bun, "jobs")
+	require.NoError(t, err)
+	newer, err := migrations.Newer(t.Context(), db.Bun, migrations.Schemas()...)
+	require.NoError(t, err)
+	require.Empty(t, newer)
+
+	migratedByNewer(t, db, "jobs", "0998", mine)
+	before := applied(t, db)
+	require.NoError(t, migrations.Check(t.Context(), db.Bun, "jobs"))
+	up(t, db)
+	require.Equal(t, before, applied(t, db))
+	newer, err = migrations.Newer(t.Context(), db.Bun, migrations.Schemas()...)
+	require.NoError(t, err)
+	require.Equal(t, []migrations.Ahead{{Schema: "jobs", Migration: "0998", Known: mine}}, newer)
+	err = migrations.Down(t.Context(), db.Bun, migrations.Schemas()...)
+	require.ErrorIs(t, err, migrations.ErrVersion)
+	require.ErrorContains(t, err, `schema "jobs" has migration 0998, which this program does not know; remove it with a newer Nexus`)
+	require.Equal(t, before, applied(t, db), "nothing was removed")
+
+	// The version after that contracts: only the one before may run on it.
+	migratedByNewer(t, db, "jobs", "0999", "0998")
+	err = migrations.Check(t.Context(), db.Bun, "jobs")
+	require.ErrorIs(t, err, migrations.ErrVersion)
+	require.ErrorContains(t, err, `schema "jobs" has migration 0999, which is for programs that know migration 0998 at least; this one knows `+mine+`; run a newer Nexus`)
+}
+
+// What a newer program has left behind without a word about older ones is refused,
+// by whoever migrates as well, and before anything is changed.
+func TestANewerSchemaThatIsNotCompatible(t *testing.T) {
+	t.Parallel()
+	db := empty(t)
+	require.NoError(t, migrations.Up(t.Context(), db.Bun, "jobs"))
+	migratedByNewer(t, db, "jobs", "0998", "")
+	const says = `schema "jobs" has migration 0998, which this program does not know; run a newer Nexus`
+	require.ErrorContains(t, migrations.Check(t.Context(), db.Bun, "jobs"), says)
+	err := migrations.Up(t.Context(), db.Bun, migrations.Schemas()...)
+	require.ErrorIs(t, err, migrations.ErrVersion)
+	require.ErrorContains(t, err, says)
+	require.Equal(t, []string{"jobs"}, schemas(t, db), "no other schema was begun")
+
+	_, err = db.Pool.Exec(t.Context(), `DROP TABLE jobs.schema_compatibility`)
+	require.NoError(t, err)
+	require.ErrorContains(t, migrations.Check(t.Context(), db.Bun, "jobs"), says, "nothing says that it is compatible")
+}
+
+// Two programs that each have a migration of their own are not one after the other.
+func TestMigrationsThatParted(t *testing.T) {
+	t.Parallel()
+	db := empty(t)
+	up(t, db)
+	mine, err := migrations.Version(t.Context(), db.Bun, "jobs")
+	require.NoError(t, err)
+	migratedByNewer(t, db, "jobs", "0998", "0001")
+	_, err = db.Pool.Exec(t.Context(), `DELETE FROM jobs.schema_migrations WHERE name = $1`, mine)
+	require.NoError(t, err)
+	for _, err := range []error{migrations.Check(t.Context(), db.Bun, "jobs"), migrations.Up(t.Context(), db.Bun, "jobs")} {
+		require.ErrorIs(t, err, migrations.ErrVersion)
+		require.ErrorContains(t, err, `schema "jobs" lacks migration `+mine)
+	}
+}
+
+// What the migrations of this program say is written down for older ones, also
+// where the process that migrated died before it could.
+func TestOlderProgramsAreTold(t *testing.T) {
+	t.Parallel()
+	db := empty(t)
+	for range 2 {
+		up(t, db)
+		var oldest string
+		require.NoError(t, db.Pool.QueryRow(t.Context(), `SELECT oldest FROM jobs.schema_compatibility WHERE migration = '0006'`).Scan(&oldest))
+		require.Equal(t, "0005", oldest)
+		_, err := db.Pool.Exec(t.Context(), `DROP TABLE jobs.schema_compatibility`)
+		require.NoError(t, err)
+	}
+}
+
 func TestOneSchemaAtATime(t *testing.T) {
 	t.Parallel()
 	db := empty(t)

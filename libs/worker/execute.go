@@ -15,6 +15,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"nexus.internal/libs/contract"
+	"nexus.internal/libs/fault"
 	"nexus.internal/libs/telemetry"
 )
 
@@ -52,7 +53,7 @@ func (w *Worker) execute(ctx context.Context, i *item) {
 	i.result.RuntimeMS = time.Since(started).Milliseconds()
 	i.result.TraceParent = telemetry.TraceParent(ctx)
 	span.End()
-	w.logRun(g, i.result, telemetry.TraceID(ctx))
+	w.logRun(g, i.result, err, telemetry.TraceID(ctx))
 	if errors.Is(cause, errCancelled) || errors.Is(cause, errLeaseLost) {
 		// Nobody waits for this result; reporting it would be refused.
 		w.letGo(i, false)
@@ -68,7 +69,7 @@ func (w *Worker) execute(ctx context.Context, i *item) {
 	w.freeSlot(i)
 }
 
-func (w *Worker) logRun(g contract.Grant, r contract.RunResult, traceID string) {
+func (w *Worker) logRun(g contract.Grant, r contract.RunResult, err error, traceID string) {
 	level := zerolog.DebugLevel
 	if r.Outcome == contract.OutcomeFailed {
 		level = zerolog.WarnLevel
@@ -76,7 +77,12 @@ func (w *Worker) logRun(g contract.Grant, r contract.RunResult, traceID string) 
 	if w.log.GetLevel() > level {
 		return
 	}
-	w.log.WithLevel(level).Str("error", r.ErrorText).Bool("permanent", r.Permanent).Str(telemetry.FieldJobID, g.JobID).Str(telemetry.FieldJobType, g.JobType).Str(telemetry.FieldRequestID, g.RequestID).
+	text := r.ErrorText
+	if r.Unavailable {
+		// What the job shows does not say whom to look at.
+		text = storable(err.Error())
+	}
+	w.log.WithLevel(level).Str("error", text).Bool("permanent", r.Permanent).Bool("unavailable", r.Unavailable).Str(telemetry.FieldJobID, g.JobID).Str(telemetry.FieldJobType, g.JobType).Str(telemetry.FieldRequestID, g.RequestID).
 		Str(telemetry.FieldTraceID, traceID).Int("attempt", g.Attempt).Int64("runtime_ms", r.RuntimeMS).Msg("job run " + string(r.Outcome))
 }
 
@@ -109,7 +115,7 @@ func (w *Worker) runHandler(ctx context.Context, i *item) (Result, error) {
 	defer cancel()
 	payload, err := w.payload(ctx, g)
 	if err != nil {
-		return Result{}, err
+		return Result{}, w.judged(ctx, err)
 	}
 	done := make(chan handled, 1)
 	go func() {
@@ -128,17 +134,34 @@ func (w *Worker) runHandler(ctx context.Context, i *item) (Result, error) {
 	}()
 	select {
 	case h := <-done:
-		return h.result, timeoutCause(ctx, h.err)
+		return h.result, w.judged(ctx, h.err)
 	case <-ctx.Done():
 	}
 	abandon := time.NewTimer(abandonAfter)
 	defer abandon.Stop()
 	select {
 	case h := <-done:
-		return h.result, timeoutCause(ctx, h.err)
+		return h.result, w.judged(ctx, h.err)
 	case <-abandon.C:
 		return Result{}, fmt.Errorf("the handler did not stop when told to: %w", context.Cause(ctx))
 	}
+}
+
+// judged marks the error of a handler that found something it needs unavailable. The
+// end of the run's own time is no such thing: whatever was waited for then, the run
+// took too long. What a handler itself calls unavailable is so.
+func (w *Worker) judged(ctx context.Context, err error) error {
+	err = timeoutCause(ctx, err)
+	if err == nil || IsPermanent(err) || snoozed(err) > 0 {
+		return err
+	}
+	if fault.KindOf(err) == fault.Internal && ctx.Err() == nil && w.deps.Fault != nil {
+		err = w.deps.Fault(err)
+	}
+	if fault.KindOf(err) == fault.Unavailable {
+		return &unavailableError{err}
+	}
+	return err
 }
 
 // timeoutCause tells why the context ended, where that is why the handler
@@ -174,10 +197,14 @@ func (w *Worker) resultOf(g contract.Grant, token string, value Result, err, cau
 		r.Result, r.Artifacts = nil, nil
 		return r
 	}
-	return contract.RunResult{
+	r = contract.RunResult{
 		JobID: g.JobID, LeaseToken: token, Outcome: contract.OutcomeFailed,
 		ErrorText: storable(err.Error()), Permanent: IsPermanent(err), RetryAfterMS: retryDelay(err).Milliseconds(),
 	}
+	if isUnavailable(err) {
+		r.Unavailable, r.ErrorText = true, storable(fault.Public(err).Detail)
+	}
+	return r
 }
 
 func encodeValue(v any) (json.RawMessage, error) {

@@ -19,9 +19,7 @@ import (
 const (
 	fetchWait      = 20 * time.Second
 	fetchHeartbeat = 5 * time.Second
-	// claimTries and claimTimeout bound how long a claim is repeated, with the
-	// same token, before its message goes back to the broker.
-	claimTries   = 3
+	// claimTimeout bounds one request to the jobs service.
 	claimTimeout = 4 * time.Second
 )
 
@@ -273,17 +271,14 @@ func (w *Worker) claimAgain(ctx context.Context, i *item) {
 	}()
 }
 
+// askClaim repeats a claim with its token for as long as the jobs service is away:
+// it may have been granted and the answer lost, and then nobody else can run the job.
 func (w *Worker) askClaim(ctx context.Context, req contract.ClaimRequest) (contract.ClaimReply, error) {
-	var err error
-	for range claimTries {
-		var reply contract.ClaimReply
+	return insist(w.stopping, claimTries, func() (contract.ClaimReply, error) {
 		callCtx, cancel := context.WithTimeout(ctx, claimTimeout)
-		reply, err = bus.Call[contract.ClaimReply](callCtx, w.deps.NC, contract.RPCJobsClaim, req)
-		cancel()
-		if err == nil {
-			return reply, nil
-		}
-		wait(ctx, 200*time.Millisecond)
-	}
-	return contract.ClaimReply{}, err
+		defer cancel()
+		return bus.Call[contract.ClaimReply](callCtx, w.deps.NC, contract.RPCJobsClaim, req)
+	}, func(err error) {
+		w.log.Warn().Err(err).Int("jobs", len(req.Claims)).Msg("could not claim jobs; trying again until the jobs service answers")
+	})
 }

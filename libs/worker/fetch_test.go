@@ -2,9 +2,11 @@ package worker_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -273,16 +275,64 @@ func TestClaimsAreRepeatedWithTheirToken(t *testing.T) {
 	}
 }
 
-// The jobs service is away for longer than a claim is repeated: the message
-// goes back to the broker and comes again, two seconds later.
-func TestMessagesComeAgainWhenNobodyAnswersClaims(t *testing.T) {
+// The jobs service is away: a claim is repeated with its token until there is an
+// answer, whether nobody is there or somebody without a database. It may have been
+// granted before, and then nobody else could run the job.
+func TestClaimsWaitForAServiceThatIsAway(t *testing.T) {
 	t.Parallel()
 	h := alone(t)
+	var tries atomic.Int32
+	h.jobs.claim = func(req contract.ClaimRequest) (contract.ClaimReply, error) {
+		if tries.Add(1) < 6 {
+			return contract.ClaimReply{}, fault.Unavailablef("Postgres is away.")
+		}
+		return grantAll(req), nil
+	}
+	h.work(config(), succeed)
+	h.send("job-1")
+	h.logged("could not claim jobs; trying again until the jobs service answers")
+	require.Equal(t, 1, h.messages())
+	h.jobs.serve(t, h.server)
+	require.Equal(t, contract.OutcomeSucceeded, h.result().Outcome)
+	h.settled()
+	first := testkit.Receive(t, h.jobs.claims)
+	for range 5 {
+		require.Equal(t, first, testkit.Receive(t, h.jobs.claims))
+	}
+	require.Empty(t, h.jobs.claims, "the message came once")
+}
+
+// What the jobs service cannot do for reasons of its own is not asked for ever: the
+// message goes back to the broker and comes again, two seconds later.
+func TestMessagesComeAgainWhenClaimsFail(t *testing.T) {
+	t.Parallel()
+	var tries atomic.Int32
+	h := start(t, func(j *jobsService) {
+		j.claim = func(req contract.ClaimRequest) (contract.ClaimReply, error) {
+			if tries.Add(1) <= 3 {
+				return contract.ClaimReply{}, errors.New("a bug")
+			}
+			return grantAll(req), nil
+		}
+	})
 	h.work(config(), succeed)
 	h.send("job-1")
 	h.logged("could not claim jobs; their messages will come again")
 	require.Equal(t, 1, h.messages())
+	require.Equal(t, contract.OutcomeSucceeded, h.result().Outcome)
+	h.settled()
+}
+
+// A worker that ends while the jobs service is away gives its messages back.
+func TestStopDoesNotWaitForAServiceThatIsAway(t *testing.T) {
+	t.Parallel()
+	h := alone(t)
+	stop := h.work(config(), succeed)
+	h.send("job-1")
+	h.logged("could not claim jobs; trying again until the jobs service answers")
+	stop()
 	h.jobs.serve(t, h.server)
+	h.work(config(), succeed)
 	require.Equal(t, contract.OutcomeSucceeded, h.result().Outcome)
 	h.settled()
 }

@@ -143,7 +143,12 @@ func (h *harness) deps() worker.Deps {
 // work starts a worker for analyze jobs; stop drains it.
 func (h *harness) work(cfg worker.Config, handler worker.Handler) (stop func()) {
 	h.t.Helper()
-	w, err := worker.New(cfg, h.deps(), map[string]worker.Handler{contract.JobAnalyze: handler})
+	return h.workOn(cfg, h.deps(), handler)
+}
+
+func (h *harness) workOn(cfg worker.Config, deps worker.Deps, handler worker.Handler) (stop func()) {
+	h.t.Helper()
+	w, err := worker.New(cfg, deps, map[string]worker.Handler{contract.JobAnalyze: handler})
 	require.NoError(h.t, err)
 	return testkit.Start(h.t, w)
 }

@@ -36,7 +36,7 @@ func (e *retryError) Error() string { return e.err.Error() }
 func (e *retryError) Unwrap() error { return e.err }
 
 // RetryAfter asks for the next attempt after d instead of the usual back-off.
-// It still counts as an attempt.
+// It still counts as an attempt, unless err is of kind fault.Unavailable.
 func RetryAfter(d time.Duration, err error) error { return &retryError{d, err} }
 
 func retryDelay(err error) time.Duration {
@@ -61,4 +61,16 @@ func snoozed(err error) time.Duration {
 		return s.after
 	}
 	return 0
+}
+
+// unavailableError marks the error of a handler that found something it needs
+// unavailable: the job is put off.
+type unavailableError struct{ err error }
+
+func (e *unavailableError) Error() string { return e.err.Error() }
+func (e *unavailableError) Unwrap() error { return e.err }
+
+func isUnavailable(err error) bool {
+	var u *unavailableError
+	return errors.As(err, &u)
 }

@@ -9,12 +9,14 @@ import (
 
 	"nexus.internal/libs/bus"
 	"nexus.internal/libs/contract"
+	"nexus.internal/libs/fault"
 	"nexus.internal/libs/telemetry"
 )
 
-// reportTries bounds how often results are reported again while the jobs
-// service does not answer. After that the leases run out and the jobs are
-// recovered, which costs them an attempt but loses nothing.
+// reportTries bounds how often results are reported again that the jobs service
+// does not want. After that the leases run out and the jobs are recovered, which
+// costs them an attempt but loses nothing. A jobs service that is away is waited
+// for, as long as the worker lives.
 const reportTries = 60
 
 // report tells the jobs service how a group of runs ended.
@@ -37,18 +39,48 @@ func (w *Worker) report(ctx context.Context, items []*item) {
 }
 
 func (w *Worker) askFinish(ctx context.Context, req contract.FinishRequest) (contract.FinishReply, error) {
-	var err error
-	for try := range reportTries {
-		var reply contract.FinishReply
+	return insist(w.left, reportTries, func() (contract.FinishReply, error) {
 		callCtx, cancel := context.WithTimeout(ctx, claimTimeout)
-		reply, err = bus.Call[contract.FinishReply](callCtx, w.deps.NC, contract.RPCJobsFinish, req)
-		cancel()
+		defer cancel()
+		return bus.Call[contract.FinishReply](callCtx, w.deps.NC, contract.RPCJobsFinish, req)
+	}, func(err error) {
+		w.log.Warn().Err(err).Int("jobs", len(req.Results)).Msg("could not report results; trying again until the jobs service answers")
+	})
+}
+
+const (
+	// firstPause grows with each try up to lastPause.
+	firstPause = 100 * time.Millisecond
+	lastPause  = time.Second
+	// claimTries is how often a request to the jobs service is made before somebody
+	// is told.
+	claimTries = 3
+)
+
+// insist asks until there is an answer. What is unavailable it asks for until end is
+// closed, all else the given number of times. It calls waiting once it has to wait
+// for longer.
+func insist[T any](end <-chan struct{}, tries int, ask func() (T, error), waiting func(error)) (T, error) {
+	for try := 1; ; try++ {
+		answer, err := ask()
 		if err == nil {
-			return reply, nil
+			return answer, nil
 		}
-		wait(ctx, min(time.Duration(try+1)*100*time.Millisecond, time.Second))
+		over := try >= tries && fault.KindOf(err) != fault.Unavailable
+		select {
+		case <-end:
+			over = over || try >= claimTries
+		default:
+		}
+		if over {
+			return answer, err
+		}
+		if try == claimTries {
+			waiting(err)
+		}
+		pause := time.NewTimer(min(time.Duration(try)*firstPause, lastPause))
+		<-pause.C
 	}
-	return contract.FinishReply{}, err
 }
 
 // supervise keeps leases and messages alive while handlers work, every third

@@ -48,6 +48,9 @@ type Deps struct {
 	JS     jetstream.JetStream
 	Log    zerolog.Logger
 	Tracer trace.TracerProvider
+	// Fault gives the errors of handlers that have no kind of fault one where it can,
+	// such as those of a database that is away. Without it they stay as they are.
+	Fault func(error) error
 }
 
 // Job is one attempt at a job, as its handler sees it.
@@ -76,7 +79,8 @@ type Result struct {
 // Handler runs one attempt. It must stop soon after ctx ends. A job can be run
 // more than once, so what a handler writes must be the same the second time.
 // Errors lead to another attempt unless they are Permanent; Snooze puts the job
-// off without costing one.
+// off without costing one, and so does an error of kind fault.Unavailable: what the
+// job needs is waited for, ever longer and for hours.
 type Handler func(ctx context.Context, job Job) (Result, error)
 
 // Worker is a run.Component.
@@ -98,6 +102,9 @@ type Worker struct {
 	claims   *batch.Batcher[*item]
 	finishes *batch.Batcher[*item]
 	working  sync.WaitGroup
+	// stopping is closed when the worker takes no more, left when it waits no longer
+	// for what it has.
+	stopping, left chan struct{}
 }
 
 // NewIdentity makes a worker name nobody else has: {hostname}-{pid}-{8 hex}.
@@ -143,6 +150,7 @@ func New(cfg Config, deps Deps, handlers map[string]Handler) (*Worker, error) {
 		handling: make(chan struct{}, cfg.Concurrency),
 		held:     newHeldJobs(),
 		news:     make(chan struct{}, 1),
+		stopping: make(chan struct{}), left: make(chan struct{}),
 	}
 	w.claims = batch.New(batch.Options[*item]{Max: contract.MaxBatch, Writers: 2, Flush: w.claim})
 	w.finishes = batch.New(batch.Options[*item]{
@@ -186,7 +194,9 @@ func (w *Worker) Run(ctx context.Context, ready func()) error {
 	}
 	ready()
 	w.fetchUntil(ctx)
+	close(w.stopping)
 	w.drain()
+	close(w.left)
 	stopTail()
 	parts.Wait()
 	return nil

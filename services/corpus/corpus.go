@@ -141,7 +141,7 @@ func checkSettings(cfg Config) error {
 }
 
 func newWorker(cfg Config, deps Deps, handlers map[string]worker.Handler) (*worker.Worker, error) {
-	return worker.New(deps.Worker.Config(contract.QueueCorpus, cfg.WorkerConcurrency), worker.Deps{NC: deps.NC, JS: deps.JS, Log: deps.Log, Tracer: deps.Tracer}, handlers)
+	return worker.New(deps.Worker.Config(contract.QueueCorpus, cfg.WorkerConcurrency), worker.Deps{NC: deps.NC, JS: deps.JS, Log: deps.Log, Tracer: deps.Tracer, Fault: pg.Fault}, handlers)
 }
 
 func warnOfMissingRoot(cfg Config, log zerolog.Logger) {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
@@ -145,10 +146,52 @@ func TestClaimsAndResultsAreIdempotentForTheirToken(t *testing.T) {
 	require.Equal(t, []string{stranger.LeaseToken}, beat.Lost, "only the stranger's lease is lost")
 
 	result := contract.RunResult{JobID: sub.JobID, LeaseToken: mine.LeaseToken, Outcome: contract.OutcomeSucceeded}
-	require.True(t, h.finish("w", result).Verdicts[0].Accepted)
-	require.False(t, h.finish("w", result).Verdicts[0].Accepted)
+	for range 2 {
+		require.Equal(t, []contract.FinishVerdict{{JobID: sub.JobID, Accepted: true, Status: contract.StatusSucceeded}}, h.finish("w", result).Verdicts,
+			"a report whose answer was lost has it again")
+	}
 	require.Len(t, h.get(sub.JobID).Attempts, 1)
+	failed := result
+	failed.Outcome, failed.ErrorText = contract.OutcomeFailed, "no"
+	require.False(t, h.finish("w", failed).Verdicts[0].Accepted, "another report is no repeat")
+	result.LeaseToken = uuid.NewString()
+	require.False(t, h.finish("w", result).Verdicts[0].Accepted)
 	require.Equal(t, []string{sub.JobID}, h.claim("w", ref(sub.JobID)).Refused, "a finished job is not given out")
+}
+
+// Whatever came of a run, its report has the same answer when it is repeated, also
+// when the job has gone on meanwhile.
+func TestRepeatedReportsAreAcceptedAgain(t *testing.T) {
+	t.Parallel()
+	h := start(t)
+	for name, r := range map[string]contract.RunResult{
+		"failed":      {Outcome: contract.OutcomeFailed, ErrorText: "no", RetryAfterMS: 1},
+		"released":    {Outcome: contract.OutcomeReleased},
+		"snoozed":     {Outcome: contract.OutcomeSnoozed, RetryAfterMS: 1},
+		"unavailable": {Outcome: contract.OutcomeFailed, Unavailable: true, ErrorText: "away"},
+	} {
+		sub := submission(contract.JobAnalyze)
+		h.submit(sub)
+		mine := ref(sub.JobID)
+		require.Len(t, h.claim("w", mine).Granted, 1, name)
+		r.JobID, r.LeaseToken = mine.JobID, mine.LeaseToken
+		again := h.finish("w", r, r, contract.RunResult{JobID: mine.JobID, LeaseToken: uuid.NewString(), Outcome: r.Outcome}).Verdicts
+		waiting := contract.FinishVerdict{JobID: sub.JobID, Accepted: true, Status: contract.StatusRetryWait}
+		require.Equal(t, []contract.FinishVerdict{waiting, waiting, {JobID: sub.JobID, Status: contract.StatusRetryWait}}, again, name)
+		require.Equal(t, waiting, h.finish("w", r).Verdicts[0], name)
+
+		_, err := h.db.Pool.Exec(t.Context(), `UPDATE jobs.jobs SET next_run_at = now() WHERE id = $1`, sub.JobID)
+		require.NoError(t, err)
+		next := ref(sub.JobID)
+		require.Len(t, h.claim("w", next).Granted, 1, name)
+		require.Equal(t, contract.FinishVerdict{JobID: sub.JobID, Accepted: true, Status: contract.StatusRunning}, h.finish("w", r).Verdicts[0], name)
+		r.Outcome = contract.OutcomeSucceeded
+		require.False(t, h.finish("w", r).Verdicts[0].Accepted, name)
+		require.Equal(t, contract.StatusRunning, h.get(sub.JobID).Status, "the run that came after goes on")
+		done := contract.RunResult{JobID: sub.JobID, LeaseToken: next.LeaseToken, Outcome: contract.OutcomeSucceeded}
+		verdicts := h.finish("w", r, done).Verdicts
+		require.Equal(t, []bool{false, true}, []bool{verdicts[0].Accepted, verdicts[1].Accepted}, name)
+	}
 }
 
 // Nothing vanishes: the broker forgets every run message, and the jobs run.
@@ -178,51 +221,57 @@ func TestGuaranteeBrokerLossLosesNoJob(t *testing.T) {
 	}
 }
 
-// Every state change is an event, even when nobody published after the commit.
+// mute is a broker that takes no message.
+type mute struct{ jetstream.JetStream }
+
+func (mute) PublishMsgAsync(*nats.Msg, ...jetstream.PublishOpt) (jetstream.PubAckFuture, error) {
+	return nil, nats.ErrConnectionClosed
+}
+
+func (mute) PublishMsg(context.Context, *nats.Msg, ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
+	return nil, nats.ErrConnectionClosed
+}
+
+// Every state change is an event, even when the process that committed it could
+// publish nothing until its end: whoever comes after it publishes what it left.
 func TestGuaranteeEventsSurviveACrashBeforePublishing(t *testing.T) {
 	t.Parallel()
 	h := servers(t)
-	stop := h.service(config())
-	sub := submission(contract.JobAnalyze)
-	h.submit(sub)
+	stop := h.serviceOn(config(), func(js jetstream.JetStream) jetstream.JetStream { return mute{js} })
+	ended, waiting := submission(contract.JobAnalyze), submission(contract.JobAnalyze)
+	require.Empty(t, h.submit(ended).Code)
+	require.Empty(t, h.submit(waiting).Code)
+	mine := ref(ended.JobID)
+	require.Len(t, h.claim("w", mine).Granted, 1)
+	require.True(t, h.finish("w", contract.RunResult{JobID: ended.JobID, LeaseToken: mine.LeaseToken, Outcome: contract.OutcomeSucceeded}).Verdicts[0].Accepted)
 	stop()
-	events, err := h.js.Stream(t.Context(), contract.StreamEvents)
-	require.NoError(t, err)
-	runs, err := h.js.Stream(t.Context(), contract.StreamRuns)
-	require.NoError(t, err)
-	// What a crash leaves: the row is there and the broker has heard nothing.
-	last, err := events.GetLastMsgForSubject(t.Context(), contract.PatternEvents)
-	require.NoError(t, err)
-	require.NoError(t, events.Purge(t.Context()))
-	run, err := runs.GetLastMsgForSubject(t.Context(), contract.PatternRuns)
-	require.NoError(t, err)
-	require.NoError(t, runs.Purge(t.Context()))
-	row, err := json.Marshal([]bus.Message{
-		{Subject: run.Subject, ID: uuid.NewString(), Type: contract.TypeRun, Body: run.Data},
-		{Subject: last.Subject, ID: uuid.NewString(), Type: last.Header.Get(contract.HeaderType), Body: last.Data},
-	})
-	require.NoError(t, err)
-	_, err = h.db.Pool.Exec(t.Context(), `INSERT INTO jobs.outbox (id, body, created_at) VALUES ($1, $2, clock_timestamp() - interval '1 minute')`, uuid.New(), row)
-	require.NoError(t, err)
-	drain(h.events)
+	for name, pattern := range map[string]string{contract.StreamEvents: contract.PatternEvents, contract.StreamRuns: contract.PatternRuns} {
+		stream, err := h.js.Stream(t.Context(), name)
+		require.NoError(t, err)
+		_, err = stream.GetLastMsgForSubject(t.Context(), pattern)
+		require.ErrorIs(t, err, jetstream.ErrMsgNotFound, "the broker heard of nothing")
+	}
+	require.Empty(t, h.events)
 
 	h.service(config())
+	heard := map[string][]string{}
+	for len(heard[ended.JobID]) < 3 || len(heard[waiting.JobID]) < 1 {
+		e := testkit.Receive(t, h.events)
+		var c contract.JobChange
+		require.NoError(t, json.Unmarshal(e.Data, &c))
+		require.Equal(t, contract.JobEventID(c.JobID, c.Version), e.ID)
+		heard[c.JobID] = append(heard[c.JobID], e.Type)
+	}
+	require.Equal(t, map[string][]string{
+		ended.JobID:   {"nexus.job.queued.v1", "nexus.job.running.v1", "nexus.job.succeeded.v1"},
+		waiting.JobID: {"nexus.job.queued.v1"},
+	}, heard)
 	h.work("w", done)
-	require.Equal(t, []string{"nexus.job.queued.v1", "nexus.job.running.v1", "nexus.job.succeeded.v1"}, h.eventsUntil(sub.JobID, "succeeded"))
+	require.Equal(t, []string{"nexus.job.running.v1", "nexus.job.succeeded.v1"}, h.eventsUntil(waiting.JobID, "succeeded"), "its run message had been left, too")
 	testkit.Eventually(t, func() bool {
 		var n int
 		return h.db.Pool.QueryRow(t.Context(), `SELECT count(*) FROM jobs.outbox`).Scan(&n) == nil && n == 0
 	}, "the outbox was not emptied")
-}
-
-func drain[T any](ch chan T) {
-	for {
-		select {
-		case <-ch:
-		default:
-			return
-		}
-	}
 }
 
 // A worker that stops gives back what it runs and burns no attempt.

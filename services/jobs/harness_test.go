@@ -39,7 +39,7 @@ type harness struct {
 }
 
 func config() jobs.Config {
-	return jobs.Config{PollSeconds: 0.1, BenchJobs: false, BenchWorkers: 1}
+	return jobs.Config{PollSeconds: 0.1, BenchJobs: false, BenchWorkers: 1, DeferHours: 24}
 }
 
 // start starts a jobs service; stop drains it.
@@ -81,10 +81,16 @@ func servers(t testing.TB) *harness {
 
 func (h *harness) service(cfg jobs.Config) (stop func()) {
 	h.t.Helper()
+	return h.serviceOn(cfg, func(js jetstream.JetStream) jetstream.JetStream { return js })
+}
+
+// serviceOn starts a service on what on makes of its broker.
+func (h *harness) serviceOn(cfg jobs.Config, on func(jetstream.JetStream) jetstream.JetStream) (stop func()) {
+	h.t.Helper()
 	nc := testkit.Connect(h.t, h.server)
 	h.sweeper = "sweeper-" + uuid.NewString()[:8]
 	s, err := jobs.New(cfg, jobs.Deps{
-		NC: nc, JS: testkit.JetStream(h.t, nc), DB: testkit.OpenPostgres(h.t, h.url, migrations.Role("jobs")),
+		NC: nc, JS: on(testkit.JetStream(h.t, nc)), DB: testkit.OpenPostgres(h.t, h.url, migrations.Role("jobs")),
 		Log: zerolog.Nop(), Tracer: noop.NewTracerProvider(), Now: time.Now,
 		Worker: worker.Settings{Name: h.sweeper, LeaseSeconds: int(testkit.Lease.Seconds()), GraceSeconds: 5},
 	})

@@ -33,6 +33,7 @@ import (
 type Config struct {
 	PollSeconds   float64 `env:"WORKER_POLL_SECONDS" envDefault:"1.0" doc:"How often the sweeper and the dispatcher look for what no signal announces, in seconds; at least 0.1."`
 	BenchJobs     bool    `env:"BENCH_JOBS_ENABLED" envDefault:"false" doc:"Accept and run noop jobs, which the load programs use."`
+	DeferHours    int     `env:"JOB_DEFER_HOURS" envDefault:"24" doc:"How long a job is put off, without cost to its attempts, while something it needs is unavailable, in hours; then it fails."`
 	KeepSucceeded int     `env:"RETENTION_SUCCEEDED_HOURS" envDefault:"0" doc:"How long succeeded jobs are kept, in hours; 0 keeps them for ever."`
 	KeepFailed    int     `env:"RETENTION_FAILED_HOURS" envDefault:"0" doc:"How long failed jobs are kept, in hours; 0 keeps them for ever."`
 	KeepCancelled int     `env:"RETENTION_CANCELLED_HOURS" envDefault:"0" doc:"How long cancelled jobs are kept, in hours; 0 keeps them for ever."`
@@ -47,6 +48,9 @@ func (c Config) Validate() error {
 	}
 	if c.BenchWorkers < 0 || c.BenchWorkers > 10_000 {
 		errs = append(errs, fmt.Errorf("NEXUS_BENCH_WORKERS is %d: want 0 to 10000", c.BenchWorkers))
+	}
+	if c.DeferHours < 1 || c.DeferHours > 720 {
+		errs = append(errs, fmt.Errorf("NEXUS_JOB_DEFER_HOURS is %d: want 1 to 720", c.DeferHours))
 	}
 	for name, hours := range map[string]int{"SUCCEEDED": c.KeepSucceeded, "FAILED": c.KeepFailed, "CANCELLED": c.KeepCancelled} {
 		if hours < 0 || hours > 876_000 {
@@ -100,8 +104,8 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	box := outbox.New(deps.DB, "jobs", pub, deps.Log)
 	st := store.New(deps.DB, box, deps.Now)
 	types := catalog.New(st, deps.Log)
-	sched := schedule.New(st, deps.JS, types, time.Duration(cfg.PollSeconds*float64(time.Second)), deps.Worker.Name, deps.Log)
-	life := lifecycle.New(st, types, deps.Worker.Lease(), pub, deps.Now, deps.Log, deps.Tracer, sched.Wake)
+	sched := schedule.New(st, deps.JS, types, time.Duration(cfg.PollSeconds*float64(time.Second)), deps.Worker.Lease(), deps.Worker.Name, deps.Log)
+	life := lifecycle.New(st, types, deps.Worker.Lease(), time.Duration(cfg.DeferHours)*time.Hour, pub, deps.Now, deps.Log, deps.Tracer, sched.Wake)
 	s := &Service{cfg: cfg, deps: deps, store: st, catalog: types, wake: sched.Wake}
 
 	rpc := bus.NewRPC(deps.NC, deps.Log, deps.Tracer, "jobs")

@@ -31,7 +31,7 @@ func Rebuild(ctx context.Context, deps Deps) error {
 	if err := provisionLanes(ctx, deps, types); err != nil {
 		return err
 	}
-	return schedule.New(st, deps.JS, types, time.Second, deps.Worker.Name, deps.Log).DispatchLost(ctx, 0)
+	return schedule.New(st, deps.JS, types, time.Second, deps.Worker.Lease(), deps.Worker.Name, deps.Log).DispatchLost(ctx, 0)
 }
 
 // provisionLanes makes the consumers of every queue that are missing.

@@ -135,7 +135,7 @@ func workerOn(cfg Config, deps Deps, registry *plugin.Registry) (*worker.Worker,
 	handler := analyze.NewHandler(document.NewReader(deps.NC, cfg.MaxTextBytes), gate, store.New(deps.DB))
 	w, err := worker.New(
 		deps.Worker.Config(contract.QueuePlugins, cfg.WorkerConcurrency),
-		worker.Deps{NC: deps.NC, JS: deps.JS, Log: deps.Log, Tracer: deps.Tracer},
+		worker.Deps{NC: deps.NC, JS: deps.JS, Log: deps.Log, Tracer: deps.Tracer, Fault: pg.Fault},
 		map[string]worker.Handler{contract.JobAnalyze: handler.Handle},
 	)
 	if err != nil {

@@ -186,7 +186,8 @@ func (in *infrastructure) open(ctx context.Context, options pg.Options) (*pg.DB,
 func (in *infrastructure) prepare(ctx context.Context, schemas []string) error {
 	switch in.cfg.SchemaMode {
 	case SchemaAuto:
-		return in.create(ctx, schemas)
+		_, err := in.create(ctx, schemas)
+		return err
 	case SchemaMigrateOnly:
 		return in.check(ctx, schemas)
 	case SchemaOff:
@@ -194,19 +195,36 @@ func (in *infrastructure) prepare(ctx context.Context, schemas []string) error {
 	return nil
 }
 
-// create makes the schemas, streams and consumers that are missing.
-func (in *infrastructure) create(ctx context.Context, schemas []string) error {
+// create makes the schemas, streams and consumers that are missing. It returns the
+// schemas it left alone because a newer program has migrated them.
+func (in *infrastructure) create(ctx context.Context, schemas []string) (newer []migrations.Ahead, err error) {
 	if len(schemas) > 0 {
 		db, err := in.open(ctx, pg.Options{})
 		if err != nil {
-			return err
+			return nil, err
 		}
 		defer db.Close()
 		if err := migrations.Up(ctx, db.Bun, schemas...); err != nil {
-			return err
+			return nil, err
+		}
+		if newer, err = in.newer(ctx, db, schemas); err != nil {
+			return nil, err
 		}
 	}
-	return in.asAdmin(func(_ *nats.Conn, js jetstream.JetStream) error { return in.provision(ctx, js) })
+	return newer, in.asAdmin(func(_ *nats.Conn, js jetstream.JetStream) error { return in.provision(ctx, js) })
+}
+
+// newer lists the schemas that a newer program has migrated, and says so in the log.
+func (in *infrastructure) newer(ctx context.Context, db *pg.DB, schemas []string) ([]migrations.Ahead, error) {
+	newer, err := migrations.Newer(ctx, db.Bun, schemas...)
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range newer {
+		in.log.Warn().Str("schema", n.Schema).Str("migration", n.Migration).Str("known", n.Known).
+			Msg("a newer Nexus has migrated this schema; it is compatible with this program and left as it is")
+	}
+	return newer, nil
 }
 
 // provision makes the streams and consumers that are missing.
@@ -242,7 +260,8 @@ func (in *infrastructure) check(ctx context.Context, schemas []string) error {
 			return err
 		}
 	}
-	return nil
+	_, err = in.newer(ctx, db, schemas)
+	return err
 }
 
 // stop ends the servers of this process, after everything that uses them.

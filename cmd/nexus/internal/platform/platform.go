@@ -110,19 +110,20 @@ func Run(ctx context.Context, opts Options) (err error) {
 	return nil
 }
 
-// Create makes schemas, streams and consumers, and returns.
-func Create(ctx context.Context, cfg Config, logTo io.Writer, schemas []string) error {
+// Create makes schemas, streams and consumers, and returns. Schemas that a newer
+// program has migrated are returned and left as they are.
+func Create(ctx context.Context, cfg Config, logTo io.Writer, schemas []string) (newer []migrations.Ahead, err error) {
 	log, err := telemetry.NewLogger(logTo, cfg.LogLevel, "nexus")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	in, err := startServers(ctx, cfg, log, nil, true)
 	if err == nil {
-		err = in.create(ctx, schemas)
+		newer, err = in.create(ctx, schemas)
 	}
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopServersWithin)
 	defer cancel()
-	return errors.Join(err, in.stop(last))
+	return newer, errors.Join(err, in.stop(last))
 }
 
 func (p *process) running() Running {

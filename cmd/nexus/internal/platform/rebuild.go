@@ -38,7 +38,7 @@ func RebuildBroker(ctx context.Context, cfg Config, logTo io.Writer) error {
 }
 
 func (in *infrastructure) rebuild(ctx context.Context) error {
-	if err := in.create(ctx, nil); err != nil {
+	if _, err := in.create(ctx, nil); err != nil {
 		return err
 	}
 	db, err := in.open(ctx, pg.Options{})

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"nexus.internal/libs/fault"
 )
 
 // Store is a folder of objects. It may be used from several goroutines and by
@@ -55,7 +57,8 @@ func (s *Store) Path(checksum string) string {
 
 // Put stores data under its checksum (SHA-256 in hex). Once it returns, the
 // object survives a crash of the machine. An object that is there already is
-// left as it is.
+// left as it is. A store that cannot be reached or written, or is full, is a fault of
+// kind Unavailable.
 func (s *Store) Put(checksum string, data []byte) error {
 	if raw, err := hex.DecodeString(checksum); err != nil || len(raw) != 32 {
 		return fmt.Errorf("store object: %q is not a SHA-256 checksum in hex", checksum)
@@ -66,12 +69,17 @@ func (s *Store) Put(checksum string, data []byte) error {
 		return nil
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("store object %s: %w", checksum, err)
+		return unavailable(checksum, err)
 	}
 	if err := write(path, data); err != nil {
-		return fmt.Errorf("store object %s: %w", checksum, err)
+		return unavailable(checksum, err)
 	}
 	return nil
+}
+
+// unavailable is the trouble of a store: none of it is the object's own.
+func unavailable(checksum string, err error) error {
+	return fault.Wrap(fault.Unavailable, fmt.Errorf("store object %s: %w", checksum, err), "The object store cannot take an object now.")
 }
 
 // write makes the file appear under its name only when it is whole: it is

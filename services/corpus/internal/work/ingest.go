@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
+	"syscall"
 
 	"nexus.internal/libs/contract"
 	"nexus.internal/libs/fault"
@@ -41,7 +43,8 @@ func IngestBatch(ingester *ingest.Ingester, maxPaths int) worker.Handler {
 	}
 }
 
-// classify marks the errors that another attempt cannot mend.
+// classify marks the errors that another attempt cannot mend, and those that are over
+// when the corpus can be read again.
 func classify(err error) error {
 	var escape *source.EscapeError
 	var long *source.PathTooLongError
@@ -54,6 +57,9 @@ func classify(err error) error {
 		return worker.Permanent(fault.Invalidf(contract.CodeInvalid, "%v", long))
 	case errors.As(err, &many):
 		return worker.Permanent(fault.New(fault.TooLarge, "", many.Error()))
+	case errors.As(err, &missing) && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR):
+		// It is there, on a disk that cannot be read now.
+		return fault.Wrap(fault.Unavailable, err, "The corpus cannot be read now.")
 	case errors.As(err, &missing):
 		return worker.Permanent(fault.New(fault.Unavailable, "corpus_root_missing", missing.Error()))
 	default:

@@ -143,6 +143,40 @@ func TestIngestBatchErrorsThatARetryMayMend(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 }
 
+// An object store that cannot be written is waited for, and so is a corpus that is
+// there and cannot be read. The job goes on where it stopped.
+func TestIngestBatchWaitsForWhatIsUnavailable(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.write(t, "a.md", "Some text.")
+	inTheWay := filepath.Join(t.TempDir(), "objects")
+	require.NoError(t, os.WriteFile(inTheWay, nil, 0o600))
+	on := func(root string) worker.Handler {
+		return work.IngestBatch(ingest.New(ingest.Config{CorpusRoot: root, MaxFileBytes: 1000, MaxFiles: 3, Parallel: 2},
+			b.store, objectstore.New(filepath.Join(inTheWay, "of", "this")), zerolog.Nop()), 3)
+	}
+	unavailable := func(root, says string, j worker.Job) {
+		t.Helper()
+		_, err := on(root)(t.Context(), j)
+		require.Equal(t, fault.Unavailable, fault.KindOf(err), err)
+		require.False(t, worker.IsPermanent(err))
+		require.Equal(t, says, fault.Public(err).Detail)
+	}
+	j := job(`{}`)
+	unavailable(b.dir, "The object store cannot take an object now.", j)
+	loop := filepath.Join(t.TempDir(), "loop")
+	require.NoError(t, os.Symlink(loop, loop))
+	unavailable(loop, "The corpus cannot be read now.", job(`{}`))
+
+	require.NoError(t, os.Remove(inTheWay))
+	result, err := on(b.dir)(t.Context(), j)
+	require.NoError(t, err)
+	require.Equal(t, 1, result.Value.(contract.IngestBatchResult).DocumentsIngested)
+	ingested, err := b.store.Ingest(t.Context(), document.IngestJobID(j.ID))
+	require.NoError(t, err)
+	require.Equal(t, contract.IngestCompleted, ingested.Status)
+}
+
 func TestIntegrityAudit(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"nexus.internal/libs/contract"
 )
@@ -31,6 +32,9 @@ const (
 	Release Event = "release"
 	// Snooze puts a running job off, without cost to its attempts.
 	Snooze Event = "snooze"
+	// Defer puts a running job off because something it needs is unavailable,
+	// without cost to its attempts.
+	Defer Event = "defer"
 	// Cancel ends a job because somebody asked for it.
 	Cancel Event = "cancel"
 	// Requeue gives a job that did not succeed all its attempts again, because
@@ -40,7 +44,7 @@ const (
 
 // Events lists every event.
 func Events() []Event {
-	return []Event{Claim, Succeed, Retry, Exhaust, Release, Snooze, Cancel, Requeue}
+	return []Event{Claim, Succeed, Retry, Exhaust, Release, Snooze, Defer, Cancel, Requeue}
 }
 
 // Transition says from which states an event leads to which.
@@ -65,6 +69,7 @@ func Transitions() []Transition {
 		{Exhaust, []contract.Status{running}, contract.StatusFailed},
 		{Release, []contract.Status{running}, retryWait},
 		{Snooze, []contract.Status{running}, retryWait},
+		{Defer, []contract.Status{running}, retryWait},
 		{Cancel, []contract.Status{queued, running, retryWait}, contract.StatusCancelled},
 		{Requeue, []contract.Status{contract.StatusFailed, contract.StatusCancelled}, queued},
 	}
@@ -101,6 +106,28 @@ func AfterFailure(attempt, maxAttempts int, permanent bool) Event {
 		return Exhaust
 	}
 	return Retry
+}
+
+// The shortest and the longest time a job is put off for while something it needs
+// is unavailable.
+const (
+	MinDefer = 2 * time.Second
+	MaxDefer = 5 * time.Minute
+)
+
+// AfterUnavailable is the event that follows a run that found something it needs
+// unavailable, where that has lasted for as long as waited.
+func AfterUnavailable(waited, limit time.Duration) Event {
+	if waited >= limit {
+		return Exhaust
+	}
+	return Defer
+}
+
+// DeferDelay is for how long a job is put off: as long again as it was before, so
+// that each wait is about twice the one before it.
+func DeferDelay(waited time.Duration) time.Duration {
+	return min(max(waited, MinDefer), MaxDefer)
 }
 
 // Diagram renders the state machine as a Mermaid state diagram.

@@ -22,7 +22,7 @@ func TestEveryStateAgainstEveryEvent(t *testing.T) {
 		contract.StatusRetryWait: {job.Claim: contract.StatusRunning, job.Cancel: contract.StatusCancelled},
 		contract.StatusRunning: {
 			job.Succeed: contract.StatusSucceeded, job.Retry: contract.StatusRetryWait, job.Exhaust: contract.StatusFailed,
-			job.Release: contract.StatusRetryWait, job.Snooze: contract.StatusRetryWait, job.Cancel: contract.StatusCancelled,
+			job.Release: contract.StatusRetryWait, job.Snooze: contract.StatusRetryWait, job.Defer: contract.StatusRetryWait, job.Cancel: contract.StatusCancelled,
 		},
 		contract.StatusSucceeded: {},
 		contract.StatusFailed:    {job.Requeue: contract.StatusQueued},
@@ -76,6 +76,24 @@ func TestAfterFailure(t *testing.T) {
 	require.Equal(t, job.Retry, job.AfterFailure(2, 3, false))
 	require.Equal(t, job.Exhaust, job.AfterFailure(3, 3, false))
 	require.Equal(t, job.Exhaust, job.AfterFailure(1, 3, true))
+}
+
+// What is unavailable is waited for ever more patiently, and not for ever.
+func TestUnavailable(t *testing.T) {
+	t.Parallel()
+	var waits []time.Duration
+	var waited time.Duration
+	for job.AfterUnavailable(waited, time.Hour) == job.Defer {
+		wait := job.DeferDelay(waited)
+		waits = append(waits, wait)
+		waited += wait
+	}
+	require.Equal(t, []time.Duration{
+		2 * time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 16 * time.Second, 32 * time.Second, 64 * time.Second, 128 * time.Second, 256 * time.Second,
+	}, waits[:9])
+	require.Equal(t, 5*time.Minute, waits[len(waits)-1])
+	require.Equal(t, job.Exhaust, job.AfterUnavailable(time.Hour, time.Hour))
+	require.Equal(t, job.Exhaust, job.AfterUnavailable(2*time.Hour, time.Hour))
 }
 
 // States are written by the store alone, and there only with what the table

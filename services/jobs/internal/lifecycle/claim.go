@@ -75,8 +75,7 @@ func (s *Service) flushClaims(ctx context.Context, group []*claim) {
 	defer span.End()
 	granted, entry, err := s.store.Claim(ctx, leases, s.lease)
 	if err != nil {
-		err = fault.Wrap(fault.Unavailable, err, "The claim could not be recorded.")
-		s.log.Warn().Err(err).Int("jobs", len(leases)).Msg("could not grant claims")
+		err = s.trouble(err, len(leases), "could not grant claims")
 	}
 	byToken := make(map[string]store.Granted, len(granted))
 	for _, g := range granted {

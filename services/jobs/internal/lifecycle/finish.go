@@ -117,7 +117,7 @@ func (s *Service) flushFinishes(ctx context.Context, group []*finish) {
 	}
 	ctx, span := s.startSpan(ctx, "record results", requests)
 	defer span.End()
-	verdicts, entry, err := s.store.Finish(ctx, results, s.types.All())
+	verdicts, entry, err := s.store.Finish(ctx, results, s.types.All(), s.deferFor)
 	switch {
 	case err == nil:
 	case pg.IsBadData(err) && len(group) > 1:
@@ -128,8 +128,7 @@ func (s *Service) flushFinishes(ctx context.Context, group []*finish) {
 		}
 		return
 	default:
-		s.log.Warn().Err(err).Int("jobs", len(results)).Msg("could not record results")
-		err = fault.Wrap(fault.Unavailable, err, "The results could not be recorded.")
+		err = s.trouble(err, len(results), "could not record results")
 	}
 	for _, f := range group {
 		reply := finishReply{err: err}

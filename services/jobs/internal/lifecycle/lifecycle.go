@@ -4,6 +4,7 @@ package lifecycle
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"nexus.internal/libs/contract"
 	"nexus.internal/libs/fault"
 	"nexus.internal/libs/outbox"
+	"nexus.internal/libs/pg"
 	"nexus.internal/services/jobs/internal/store"
 )
 
@@ -34,14 +36,17 @@ type Publisher interface {
 
 // Service is a run.Component; its methods answer requests while it runs.
 type Service struct {
-	store  *store.Store
-	types  Types
-	lease  time.Duration
-	log    zerolog.Logger
-	tracer trace.Tracer
-	events Publisher
-	now    func() time.Time
-	pace   pace
+	store *store.Store
+	types Types
+	lease time.Duration
+	// deferFor is how long a job may be put off because something it needs is
+	// unavailable.
+	deferFor time.Duration
+	log      zerolog.Logger
+	tracer   trace.Tracer
+	events   Publisher
+	now      func() time.Time
+	pace     pace
 	// retried is told when a job was put back to wait in Postgres.
 	retried func()
 
@@ -50,11 +55,12 @@ type Service struct {
 	publishing sync.WaitGroup
 }
 
-// New makes the service. lease is how long a claim lasts without a heartbeat;
+// New makes the service. lease is how long a claim lasts without a heartbeat,
+// deferFor how long a job may be put off because something it needs is unavailable;
 // retried is called after jobs were put back to wait.
-func New(st *store.Store, types Types, lease time.Duration, events Publisher, now func() time.Time, log zerolog.Logger, tracer trace.TracerProvider, retried func()) *Service {
+func New(st *store.Store, types Types, lease, deferFor time.Duration, events Publisher, now func() time.Time, log zerolog.Logger, tracer trace.TracerProvider, retried func()) *Service {
 	s := &Service{
-		store: st, types: types, lease: lease, log: log, events: events, now: now, pace: pace{last: map[uuid.UUID]time.Time{}},
+		store: st, types: types, lease: lease, deferFor: deferFor, log: log, events: events, now: now, pace: pace{last: map[uuid.UUID]time.Time{}},
 		tracer: tracer.Tracer("nexus.internal/services/jobs/lifecycle"), retried: retried,
 	}
 	s.claims = batch.New(batch.Options[*claim]{
@@ -78,6 +84,18 @@ func (s *Service) Run(ctx context.Context, ready func()) error {
 	wg.Wait()
 	s.publishing.Wait()
 	return nil
+}
+
+// trouble is what the requests of a group that could not be written are told. Only a
+// database that is away is something to wait for: a worker repeats what it wants of
+// one for as long as it takes. Whatever else goes wrong is logged by those who answer.
+func (s *Service) trouble(err error, jobs int, what string) error {
+	err = pg.Fault(err)
+	if fault.KindOf(err) == fault.Unavailable {
+		s.log.Warn().Err(err).Int("jobs", jobs).Msg(what)
+		return err
+	}
+	return fmt.Errorf("%s: %w", what, err)
 }
 
 // startSpan continues the trace of the first request and links those of the

@@ -37,15 +37,17 @@ type Scheduler struct {
 	js    jetstream.JetStream
 	types Types
 	poll  time.Duration
+	lease time.Duration
 	name  string
 	log   zerolog.Logger
 	wake  chan struct{}
 }
 
 // New makes a scheduler. name is the identity it recovers jobs under; poll is
-// how often it looks at what no signal announces.
-func New(st *store.Store, js jetstream.JetStream, types Types, poll time.Duration, name string, log zerolog.Logger) *Scheduler {
-	return &Scheduler{store: st, js: js, types: types, poll: poll, name: name, log: log, wake: make(chan struct{}, 1)}
+// how often it looks at what no signal announces, lease how long a claim lasts
+// without a heartbeat.
+func New(st *store.Store, js jetstream.JetStream, types Types, poll, lease time.Duration, name string, log zerolog.Logger) *Scheduler {
+	return &Scheduler{store: st, js: js, types: types, poll: poll, lease: lease, name: name, log: log, wake: make(chan struct{}, 1)}
 }
 
 // Wake says that a job was put back to wait: the next due time may be nearer.
@@ -63,9 +65,13 @@ func (s *Scheduler) Name() string { return "scheduler" }
 func (s *Scheduler) Run(ctx context.Context, ready func()) error {
 	ready()
 	var lastLost time.Time
+	ears := newEars(connection{s.js.Conn()}, s.lease, s.poll)
 	for {
-		s.report("dispatch due jobs", s.DispatchDue(ctx))
-		s.report("recover expired leases", s.RecoverExpired(ctx))
+		err := s.DispatchDue(ctx)
+		s.report("dispatch due jobs", err)
+		if ears.heard(time.Now(), err) {
+			s.report("recover expired leases", s.RecoverExpired(ctx))
+		}
 		if time.Since(lastLost) >= lostEvery {
 			s.report("send lost runs again", s.DispatchLost(ctx, LostAfter))
 			lastLost = time.Now()

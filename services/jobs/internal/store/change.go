@@ -21,12 +21,16 @@ type current struct {
 	Attempt     int
 	MaxAttempts int
 	Snoozes     int
+	// DeferredFor is for how many seconds something the job needs has been
+	// unavailable without a break.
+	DeferredFor float64
 	LeaseToken  *uuid.UUID
 	LeaseOwner  *string
 	StartedAt   *time.Time
 }
 
-const currentColumns = `id, status, job_type, attempt_count, max_attempts, snooze_count, lease_token, lease_owner, started_at`
+const currentColumns = `id, status, job_type, attempt_count, max_attempts, snooze_count,
+	greatest(coalesce(extract(epoch FROM clock_timestamp() - deferred_since), 0), 0)::float8, lease_token, lease_owner, started_at`
 
 // lock reads jobs for a change, in the order of their ids so that two
 // transactions never wait for each other.
@@ -58,6 +62,8 @@ type change struct {
 	worker  string
 	actor   string
 	runtime *int64
+	// token is the lease under which a worker reported it, where one did.
+	token *uuid.UUID
 }
 
 const changeJobs = `
@@ -65,12 +71,16 @@ const changeJobs = `
 		status = c.status, version = j.version + 1, updated_at = t.now,
 		attempt_count = CASE WHEN c.status = 'queued' THEN 0 ELSE j.attempt_count - c.refund END,
 		snooze_count = j.snooze_count + c.snooze,
+		defer_count = CASE WHEN c.deferred = 1 THEN coalesce(j.defer_count, 0) + 1 ELSE j.defer_count END,
+		deferred_since = CASE WHEN c.deferred = 1 THEN coalesce(j.deferred_since, t.now) WHEN c.refund = 1 AND c.snooze = 0 THEN j.deferred_since END,
+		put_back_token = CASE WHEN c.refund = 1 THEN j.lease_token ELSE j.put_back_token END,
 		error_text = CASE WHEN c.status <> 'queued' THEN coalesce(c.error_text, j.error_text) END,
 		next_run_at = CASE WHEN c.status IN ('queued', 'retry_wait') THEN t.now + make_interval(secs => c.delay) END,
 		dispatched_at = CASE WHEN c.status IN ('queued', 'retry_wait') AND c.delay = 0 THEN t.now END,
 		finished_at = CASE WHEN c.status IN ('failed', 'cancelled') THEN t.now END,
 		lease_owner = NULL, lease_token = NULL, lease_expires_at = NULL
-	FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::float8[], $6::int[], $7::int[]) AS c (id, source, status, error_text, delay, refund, snooze),
+	FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::float8[], $6::int[], $7::int[], $8::int[])
+			AS c (id, source, status, error_text, delay, refund, snooze, deferred),
 		(SELECT clock_timestamp() AS now) AS t
 	WHERE j.id = ANY(ARRAY[c.id]) AND j.status = c.source
 	RETURNING ` + changedColumns
@@ -80,7 +90,7 @@ const changeJobs = `
 func apply(ctx context.Context, tx *pg.Tx, changes []change) ([]changed, error) {
 	n := len(changes)
 	ids, from, to := make([]uuid.UUID, n), make([]string, n), make([]string, n)
-	texts, delays, refunds, snoozes := make([]*string, n), make([]float64, n), make([]int32, n), make([]int32, n)
+	texts, delays, refunds, snoozes, deferred := make([]*string, n), make([]float64, n), make([]int32, n), make([]int32, n), make([]int32, n)
 	byID := make(map[uuid.UUID]change, n)
 	for i, c := range changes {
 		next, err := job.Apply(contract.Status(c.job.Status), c.event)
@@ -94,9 +104,12 @@ func apply(ctx context.Context, tx *pg.Tx, changes []change) ([]changed, error) 
 		if c.event == job.Snooze {
 			snoozes[i] = 1
 		}
+		if c.event == job.Defer {
+			deferred[i] = 1
+		}
 		byID[c.job.ID] = c
 	}
-	rows, err := tx.Query(ctx, changeJobs, ids, from, to, texts, delays, refunds, snoozes)
+	rows, err := tx.Query(ctx, changeJobs, ids, from, to, texts, delays, refunds, snoozes, deferred)
 	if err != nil {
 		return nil, fmt.Errorf("change jobs: %w", err)
 	}
@@ -108,7 +121,7 @@ func apply(ctx context.Context, tx *pg.Tx, changes []change) ([]changed, error) 
 			return nil, err
 		}
 		why := byID[c.ID]
-		c.Worker, c.Actor, c.ErrorText = why.worker, why.actor, why.errorText
+		c.Worker, c.Actor, c.ErrorText, c.token = why.worker, why.actor, why.errorText, why.token
 		c.ready = why.delay == 0 && !contract.Status(c.Status).Finished()
 		out = append(out, c)
 	}
@@ -122,7 +135,7 @@ func apply(ctx context.Context, tx *pg.Tx, changes []change) ([]changed, error) 
 }
 
 // costsNothing reports whether an event gives the attempt back.
-func costsNothing(e job.Event) bool { return e == job.Release || e == job.Snooze }
+func costsNothing(e job.Event) bool { return e == job.Release || e == job.Snooze || e == job.Defer }
 
 // addAttempts records the attempts that the changes ended.
 func addAttempts(ctx context.Context, tx *pg.Tx, changes []change, after []changed) error {
@@ -138,6 +151,7 @@ func addAttempts(ctx context.Context, tx *pg.Tx, changes []change, after []chang
 		runtimes          []*int64
 		starts            []time.Time
 		attemptVersions   []int32
+		tokens            []*uuid.UUID
 	)
 	for _, c := range changes {
 		if c.job.Status != string(contract.StatusRunning) || costsNothing(c.event) {
@@ -149,18 +163,18 @@ func addAttempts(ctx context.Context, tx *pg.Tx, changes []change, after []chang
 		}
 		ids, attemptVersions, numbers = append(ids, c.job.ID), append(attemptVersions, int32(versions[c.job.ID])), append(numbers, int32(c.job.Attempt))
 		statuses, workers, texts = append(statuses, status), append(workers, deref(c.job.LeaseOwner)), append(texts, nullable(c.errorText))
-		runtimes, starts = append(runtimes, c.runtime), append(starts, *c.job.StartedAt)
+		runtimes, starts, tokens = append(runtimes, c.runtime), append(starts, *c.job.StartedAt), append(tokens, c.token)
 	}
 	if len(ids) == 0 {
 		return nil
 	}
 	_, err := tx.Exec(ctx, `
-		INSERT INTO jobs.job_attempts (job_id, version, attempt_number, status, worker, error_text, runtime_ms, started_at, finished_at)
+		INSERT INTO jobs.job_attempts (job_id, version, attempt_number, status, worker, error_text, runtime_ms, started_at, finished_at, lease_token)
 		SELECT a.id, a.version, a.number, a.status, a.worker, a.error_text,
-			coalesce(a.runtime, (extract(epoch FROM t.now - a.started_at) * 1000)::bigint), a.started_at, t.now
-		FROM unnest($1::uuid[], $2::int[], $3::int[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::timestamptz[])
-			AS a (id, version, number, status, worker, error_text, runtime, started_at), (SELECT clock_timestamp() AS now) AS t`,
-		ids, attemptVersions, numbers, statuses, workers, texts, runtimes, starts)
+			coalesce(a.runtime, (extract(epoch FROM t.now - a.started_at) * 1000)::bigint), a.started_at, t.now, a.token
+		FROM unnest($1::uuid[], $2::int[], $3::int[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::timestamptz[], $9::uuid[])
+			AS a (id, version, number, status, worker, error_text, runtime, started_at, token), (SELECT clock_timestamp() AS now) AS t`,
+		ids, attemptVersions, numbers, statuses, workers, texts, runtimes, starts, tokens)
 	if err != nil {
 		return fmt.Errorf("record attempts: %w", err)
 	}

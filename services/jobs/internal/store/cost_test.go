@@ -67,7 +67,7 @@ func TestWayToSuccessWritesLittle(t *testing.T) {
 		granted, _, err := st.Claim(ctx, leases, time.Minute)
 		require.NoError(t, err)
 		require.Len(t, granted, size)
-		_, _, err = st.Finish(ctx, results, types)
+		_, _, err = st.Finish(ctx, results, types, time.Hour)
 		require.NoError(t, err)
 	}
 	require.NoError(t, db.Pool.QueryRow(ctx, `SELECT pg_current_wal_lsn()::text`).Scan(&after))

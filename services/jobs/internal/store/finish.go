@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -31,8 +32,9 @@ type Verdict struct {
 
 // Finish records the ends of runs in one transaction and returns a verdict for
 // each, in order. A report under a lease that is no longer current changes
-// nothing.
-func (s *Store) Finish(ctx context.Context, results []Finished, types map[string]contract.JobType) ([]Verdict, outbox.Entry, error) {
+// nothing; one that is repeated is accepted again. deferFor is how long a job may be
+// put off because something it needs is unavailable.
+func (s *Store) Finish(ctx context.Context, results []Finished, types map[string]contract.JobType, deferFor time.Duration) ([]Verdict, outbox.Entry, error) {
 	var verdicts []Verdict
 	entry, err := s.inTx(ctx, func(tx *pg.Tx) (outbox.Entry, error) {
 		var succeeded, others []Finished
@@ -47,7 +49,7 @@ func (s *Store) Finish(ctx context.Context, results []Finished, types map[string
 		if err != nil {
 			return outbox.Entry{}, err
 		}
-		ended, err := s.fail(ctx, tx, others, types)
+		ended, err := s.fail(ctx, tx, others, types, deferFor)
 		if err != nil {
 			return outbox.Entry{}, err
 		}
@@ -68,12 +70,12 @@ const succeedJobs = `
 		FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::bigint[]) AS f (id, token, worker, result, runtime),
 			(SELECT clock_timestamp() AS now) AS t
 		WHERE j.id = ANY(ARRAY[f.id]) AND j.lease_token = f.token AND j.status = ANY($7)
-		RETURNING ` + changedColumns + `, f.worker, f.runtime, j.started_at, t.now
+		RETURNING ` + changedColumns + `, f.worker, f.token, f.runtime, j.started_at, t.now
 	), attempts AS (
-		INSERT INTO jobs.job_attempts (job_id, version, attempt_number, status, worker, runtime_ms, started_at, finished_at)
-		SELECT id, version, attempt_count, 'succeeded', worker, runtime, started_at, now FROM done
+		INSERT INTO jobs.job_attempts (job_id, version, attempt_number, status, worker, runtime_ms, started_at, finished_at, lease_token)
+		SELECT id, version, attempt_count, 'succeeded', worker, runtime, started_at, now, token FROM done
 	)
-	SELECT id, job_type, status, version, attempt_count, max_attempts, priority, created_by, request_id, trace_parent, next_run_at, hooked, worker FROM done`
+	SELECT id, job_type, status, version, attempt_count, max_attempts, priority, created_by, request_id, trace_parent, next_run_at, hooked, worker, token FROM done`
 
 func (s *Store) succeed(ctx context.Context, tx *pg.Tx, results []Finished) ([]changed, error) {
 	if len(results) == 0 {
@@ -98,11 +100,12 @@ func (s *Store) succeed(ctx context.Context, tx *pg.Tx, results []Finished) ([]c
 	done := make([]changed, 0, n)
 	for rows.Next() {
 		var worker string
-		c, err := scanChanged(rows, &worker)
+		var token uuid.UUID
+		c, err := scanChanged(rows, &worker, &token)
 		if err != nil {
 			return nil, err
 		}
-		c.Worker, c.Actor = worker, worker
+		c.Worker, c.Actor, c.token = worker, worker, &token
 		done = append(done, c)
 	}
 	if err := rows.Err(); err != nil {
@@ -137,7 +140,7 @@ func addArtifacts(ctx context.Context, tx *pg.Tx, results []Finished, done []cha
 
 // fail records runs that ended without success: failed ones and those given
 // back.
-func (s *Store) fail(ctx context.Context, tx *pg.Tx, results []Finished, types map[string]contract.JobType) ([]changed, error) {
+func (s *Store) fail(ctx context.Context, tx *pg.Tx, results []Finished, types map[string]contract.JobType, deferFor time.Duration) ([]changed, error) {
 	if len(results) == 0 {
 		return nil, nil
 	}
@@ -156,7 +159,7 @@ func (s *Store) fail(ctx context.Context, tx *pg.Tx, results []Finished, types m
 			continue
 		}
 		delete(locked, r.Lease.JobID)
-		changes = append(changes, changeOf(r, c, types[c.JobType]))
+		changes = append(changes, changeOf(r, c, types[c.JobType], deferFor))
 	}
 	if len(changes) == 0 {
 		return nil, nil
@@ -167,8 +170,8 @@ func (s *Store) fail(ctx context.Context, tx *pg.Tx, results []Finished, types m
 // snoozedTooOften is the error text of a job that was put off for ever.
 const snoozedTooOften = "the job was put off too often"
 
-func changeOf(r Finished, c current, t contract.JobType) change {
-	out := change{job: c, worker: r.Worker, actor: r.Worker, runtime: &r.RuntimeMS}
+func changeOf(r Finished, c current, t contract.JobType, deferFor time.Duration) change {
+	out := change{job: c, worker: r.Worker, actor: r.Worker, runtime: &r.RuntimeMS, token: &r.Token}
 	asked := min(time.Duration(max(0, r.RetryAfterMS))*time.Millisecond, contract.MaxDelay)
 	switch {
 	case r.Outcome == contract.OutcomeReleased:
@@ -178,6 +181,8 @@ func changeOf(r Finished, c current, t contract.JobType) change {
 	case r.Outcome == contract.OutcomeSnoozed:
 		// Not even a snooze of no time may turn into a busy loop.
 		out.event, out.delay = job.Snooze, max(asked, minSnooze)
+	case r.Unavailable && !r.Permanent:
+		deferred(&out, r, c, asked, deferFor)
 	default:
 		out.errorText = r.ErrorText
 		out.event = job.AfterFailure(c.Attempt, c.MaxAttempts, r.Permanent)
@@ -191,38 +196,97 @@ func changeOf(r Finished, c current, t contract.JobType) change {
 	return out
 }
 
+// deferred makes a change of a run that found something it needs unavailable. The
+// wait differs a little from job to job: those that began to wait together must not
+// come back together.
+func deferred(out *change, r Finished, c current, asked, deferFor time.Duration) {
+	waited := time.Duration(c.DeferredFor * float64(time.Second))
+	out.errorText = r.ErrorText
+	if out.event = job.AfterUnavailable(waited, deferFor); out.event == job.Exhaust {
+		out.errorText = contract.Cut(fmt.Sprintf("something the job needs has been unavailable for %s, the job is not put off any longer: %s",
+			waited.Round(time.Minute), r.ErrorText), contract.MaxErrorText)
+		return
+	}
+	delay := job.DeferDelay(waited)
+	out.delay = max(asked, delay-delay/4+rand.N(delay/2))
+}
+
 // minSnooze is the least time a job is put off for.
 const minSnooze = 100 * time.Millisecond
 
-// judge tells for each report whether it was the one that counted.
+// judge tells for each report whether it was the one that counted, now or when it
+// was made before.
 func judge(ctx context.Context, tx *pg.Tx, results []Finished, accepted []changed) ([]Verdict, error) {
-	byID := make(map[uuid.UUID]changed, len(accepted))
+	byLease := make(map[lease]changed, len(accepted))
 	for _, c := range accepted {
-		byID[c.ID] = c
+		byLease[lease{c.ID, *c.token}] = c
 	}
 	verdicts := make([]Verdict, len(results))
-	var refused []uuid.UUID
+	var others []Finished
 	for i, r := range results {
-		if c, ok := byID[r.Lease.JobID]; ok {
+		if c, ok := byLease[r.lease()]; ok {
 			verdicts[i] = Verdict{Accepted: true, Status: contract.Status(c.Status)}
-			delete(byID, r.Lease.JobID)
 			continue
 		}
-		refused = append(refused, r.Lease.JobID)
+		others = append(others, r)
 	}
-	if len(refused) == 0 {
+	if len(others) == 0 {
 		return verdicts, nil
 	}
-	statuses, err := statusesOf(ctx, tx, refused)
+	ids := make([]uuid.UUID, len(others))
+	for i, r := range others {
+		ids[i] = r.Lease.JobID
+	}
+	statuses, err := statusesOf(ctx, tx, ids)
+	if err != nil {
+		return nil, err
+	}
+	counted, err := reported(ctx, tx, others)
 	if err != nil {
 		return nil, err
 	}
 	for i, r := range results {
 		if !verdicts[i].Accepted {
-			verdicts[i].Status = statuses[r.Lease.JobID]
+			succeeded, before := counted[r.lease()]
+			verdicts[i] = Verdict{
+				Accepted: before && succeeded == (r.Outcome == contract.OutcomeSucceeded), Status: statuses[r.Lease.JobID],
+			}
 		}
 	}
 	return verdicts, nil
+}
+
+// lease is what a run is reported under.
+type lease struct{ job, token uuid.UUID }
+
+func (r Finished) lease() lease { return lease{r.Lease.JobID, r.Token} }
+
+// reported finds the leases under which a report has counted before, and whether
+// that was one of success.
+func reported(ctx context.Context, tx *pg.Tx, results []Finished) (map[lease]bool, error) {
+	ids, tokens := make([]uuid.UUID, len(results)), make([]uuid.UUID, len(results))
+	for i, r := range results {
+		ids[i], tokens[i] = r.Lease.JobID, r.Token
+	}
+	rows, err := tx.Query(ctx, `SELECT job_id, lease_token, status = 'succeeded' FROM jobs.job_attempts WHERE job_id = ANY($1) AND lease_token = ANY($2)
+		UNION ALL SELECT id, put_back_token, false FROM jobs.jobs WHERE id = ANY($1) AND put_back_token = ANY($2)`, ids, tokens)
+	if err != nil {
+		return nil, fmt.Errorf("look up earlier reports: %w", err)
+	}
+	defer rows.Close()
+	out := map[lease]bool{}
+	for rows.Next() {
+		var l lease
+		var succeeded bool
+		if err := rows.Scan(&l.job, &l.token, &succeeded); err != nil {
+			return nil, fmt.Errorf("look up earlier reports: %w", err)
+		}
+		out[l] = succeeded
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("look up earlier reports: %w", err)
+	}
+	return out, nil
 }
 
 func statusesOf(ctx context.Context, tx *pg.Tx, ids []uuid.UUID) (map[uuid.UUID]contract.Status, error) {

@@ -256,3 +256,48 @@ func TestCursorsHoldWhileJobsComeAndGo(t *testing.T) {
 	require.Equal(t, want[40:], idsOf(third))
 	require.Empty(t, next, "the last page is full and says so")
 }
+
+// A small number of jobs is counted, from the first on and without waiting for the
+// database to gather statistics; a large one is told from those, and says so.
+func TestCounts(t *testing.T) {
+	t.Parallel()
+	st, db := open(t)
+	counts := func() contract.JobCounts {
+		t.Helper()
+		c, err := st.Counts(t.Context())
+		require.NoError(t, err)
+		return c
+	}
+	require.Equal(t, contract.JobCounts{Exact: true}, counts())
+	rnd := rand.New(rand.NewPCG(1, 2))
+	jobs := someJobs(rnd, 300)
+	insertListed(t, db, rnd, jobs)
+	want := contract.JobCounts{Exact: true}
+	for _, j := range jobs {
+		*map[contract.Status]*int64{
+			contract.StatusQueued: &want.Queued, contract.StatusRunning: &want.Running, contract.StatusRetryWait: &want.RetryWait,
+			contract.StatusFailed: &want.Failed, contract.StatusCancelled: &want.Cancelled, contract.StatusSucceeded: &want.Succeeded,
+		}[j.status]++
+	}
+	require.Equal(t, want, counts())
+
+	more := func(n int) {
+		t.Helper()
+		_, err := db.Pool.Exec(t.Context(), `INSERT INTO jobs.jobs (id, max_attempts, timeout_seconds, attempt_count, status, finished_at, job_type, execution_mode, created_by)
+			SELECT gen_random_uuid(), 3, 30, 1, 'succeeded', now(), 'noop', 'async', 'ann' FROM generate_series(1, $1)`, n)
+		require.NoError(t, err)
+		want.Succeeded += int64(n)
+	}
+	more(9_700)
+	require.Equal(t, want, counts(), "10,000 in all")
+	more(1)
+	want.Exact = false
+	require.Equal(t, want, counts(), "no statistics are needed to know that there are so many at least")
+	more(4_000)
+	_, err := db.Pool.Exec(t.Context(), `ANALYZE jobs.jobs`)
+	require.NoError(t, err)
+	about := counts()
+	require.InDelta(t, want.Succeeded, about.Succeeded, 200)
+	about.Succeeded = want.Succeeded
+	require.Equal(t, want, about)
+}

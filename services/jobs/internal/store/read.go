@@ -48,6 +48,9 @@ type jobRow struct {
 	DueAt          *time.Time
 	Setback        *string
 	Hooked         *bool
+	DeferCount     *int
+	DeferredSince  *time.Time
+	PutBackToken   *uuid.UUID
 }
 
 type inputRow struct {
@@ -103,6 +106,7 @@ type attemptRow struct {
 	RuntimeMS     *int64 `bun:"runtime_ms"`
 	StartedAt     time.Time
 	FinishedAt    time.Time
+	LeaseToken    *uuid.UUID
 }
 
 type artifactRow struct {
@@ -181,6 +185,12 @@ func (s *Store) Get(ctx context.Context, id uuid.UUID) (contract.Job, error) {
 		JobSummary: r.summary(), PayloadBytes: size, Result: raw(r.Result), ErrorText: r.ErrorText, TimeoutSeconds: r.TimeoutSeconds,
 		IdempotencyKey: input.IdempotencyKey, NextRunAt: r.NextRunAt, LeaseOwner: r.LeaseOwner, LeaseExpiresAt: r.LeaseExpiresAt, SnoozeCount: r.SnoozeCount,
 		CreatedBy: r.CreatedBy, FinishedAt: r.FinishedAt, Attempts: []contract.Attempt{}, Artifacts: []contract.CreatedArtifact{},
+	}
+	if r.DeferCount != nil {
+		out.DeferCount = *r.DeferCount
+	}
+	if !out.Status.Finished() {
+		out.DeferredSince = r.DeferredSince
 	}
 	if size == 0 {
 		out.Payload = json.RawMessage(input.Payload)

@@ -50,6 +50,9 @@ type changed struct {
 	Worker    string
 	ErrorText string
 	Actor     string
+	// token is the lease under which a worker reported what changed the job, where
+	// one did.
+	token *uuid.UUID
 	// ready says that the job may run again at once.
 	ready bool
 }
