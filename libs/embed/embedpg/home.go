@@ -84,14 +84,18 @@ func existingHome(dir string) (home, error) {
 }
 
 // moveTo moves a database that an earlier version kept elsewhere into its data
-// folder, and removes what pointed to and fro.
-func (h home) moveTo(dataDir string) error {
+// folder, and removes what pointed to and fro. moved says that it is there, even
+// when something failed afterwards.
+func (h home) moveTo(dataDir string) (moved bool, err error) {
 	// At most an empty folder has the name.
 	if err := os.Remove(filepath.Join(dataDir, clusterName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("make room for the database: %w", err)
+		return false, fmt.Errorf("make room for the database: %w", err)
 	}
 	if err := os.Rename(h.cluster(), filepath.Join(dataDir, clusterName)); err != nil {
-		return fmt.Errorf("move the database into its data folder: %w", err)
+		return false, fmt.Errorf("move the database into its data folder: %w", err)
+	}
+	if err := errors.Join(syncDir(dataDir), syncDir(h.dir)); err != nil {
+		return true, err
 	}
 	_ = dropShortDir(h.socket())
 	// What is not known to be ours stays, and the folder with it.
@@ -100,7 +104,7 @@ func (h home) moveTo(dataDir string) error {
 	} {
 		_ = os.Remove(path)
 	}
-	return nil
+	return true, nil
 }
 
 // readPointer returns the folder a relocated database is in, "" if there is no

@@ -112,11 +112,15 @@ func TestDatabaseComesHome(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, elsewhere, pointed)
 	h := home{dir: pointed, account: currentAccount()}
-	require.NoError(t, h.moveTo(dataDir))
+	moved, err := h.moveTo(dataDir)
+	require.NoError(t, err)
+	require.True(t, moved)
 	require.FileExists(t, filepath.Join(dataDir, clusterName, "PG_VERSION"))
 	require.NoDirExists(t, elsewhere, "nothing is left over")
 	require.NoFileExists(t, filepath.Join(dataDir, pointerName))
-	require.ErrorContains(t, h.moveTo(dataDir), "make room", "what is there is not replaced")
+	moved, err = h.moveTo(dataDir)
+	require.ErrorContains(t, err, "make room", "what is there is not replaced")
+	require.False(t, moved)
 }
 
 func TestReadPointerRefusesNonsense(t *testing.T) {

@@ -105,14 +105,15 @@ func (s *Server) settle(ctx context.Context, dataDir string) error {
 	if s.home.dir == dataDir {
 		return nil
 	}
-	if err := s.home.moveTo(dataDir); err != nil {
+	moved, err := s.home.moveTo(dataDir)
+	if !moved {
 		s.log.Warn().Err(err).Str("data_dir", dataDir).Str("folder", s.home.dir).
 			Msg("the database lives outside its data folder, and deleting that folder leaves it there")
 		return nil
 	}
 	s.log.Info().Str("data_dir", dataDir).Str("folder", s.home.dir).Msg("moved the database into its data folder")
 	s.home.dir = dataDir
-	return nil
+	return err
 }
 
 // launch starts the server's process and waits until it answers, and tries

@@ -16,7 +16,7 @@ func TestEveryPageIsWritten(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, reference.Write(dir))
 	for page, want := range map[string]string{
-		"configuration.md": "| `NEXUS_HTTP_ADDR` | string | `127.0.0.1:8080` | Where the REST API listens",
+		"configuration.md": "| `NEXUS_HTTP_ADDR` | text | `127.0.0.1:8080` | Where the REST API listens",
 		"state-machine.md": "running --> succeeded: succeed",
 		"wire.md":          "| NEXUS_RUNS | `nexus.run.>` | until acknowledged |",
 		"openapi.json":     `"/api/v1/jobs/submit"`,
