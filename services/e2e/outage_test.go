@@ -46,8 +46,12 @@ func TestGuaranteeAnOutageOfAServiceBurnsNoAttempt(t *testing.T) {
 			}
 		}
 	}
+	db := testkit.OpenPostgres(t, database, "")
 	done := func(ids []string) {
 		t.Helper()
+		// The waits may have grown long on a busy machine.
+		_, err := db.Pool.Exec(t.Context(), `UPDATE jobs.jobs SET next_run_at = clock_timestamp() WHERE status = 'retry_wait'`)
+		require.NoError(t, err)
 		for _, id := range ids {
 			job := c.finished(id)
 			require.Equal(t, []any{"succeeded", 1.0, nil}, []any{job["status"], job["attempt_count"], job["error_text"]})

@@ -1,11 +1,11 @@
 package schedule
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 )
 
@@ -22,9 +22,8 @@ func (l *fakeLink) Reconnects() uint64 { return l.reconnects }
 func TestSilenceNeedsSomebodyWhoListens(t *testing.T) {
 	t.Parallel()
 	const lease, poll = 30 * time.Second, time.Second
-	away := &pgconn.PgError{Code: "57P01"}
 	for name, trouble := range map[string]func(now *time.Time, l *fakeLink) error{
-		"the database is away":          func(*time.Time, *fakeLink) error { return away },
+		"the database is away":          func(*time.Time, *fakeLink) error { return context.DeadlineExceeded },
 		"the broker is away":            func(_ *time.Time, l *fakeLink) error { l.away = true; return nil },
 		"the broker was away, unseen":   func(_ *time.Time, l *fakeLink) error { l.reconnects++; return nil },
 		"the process stood still":       func(now *time.Time, _ *fakeLink) error { *now = now.Add(lease); return nil },

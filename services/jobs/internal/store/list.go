@@ -12,6 +12,7 @@ import (
 
 	"nexus.internal/libs/contract"
 	"nexus.internal/libs/fault"
+	"nexus.internal/libs/pg"
 )
 
 // maxLive is how many jobs at work are looked up one by one. Where there are
@@ -252,11 +253,13 @@ FROM at_work, set_back, total`
 // rest of all: no index tells them from the others.
 //
 // The newest are counted first, which retention leaves alone: it would take long to
-// find the first of a table whose oldest rows were just deleted.
+// find the first of a table whose oldest rows were just deleted. The transaction is
+// one that goes by indexes, also while the table is taken for small.
 func (s *Store) Counts(ctx context.Context) (contract.JobCounts, error) {
 	var c contract.JobCounts
-	err := s.db.Pool.QueryRow(ctx, countStatement).
-		Scan(&c.Queued, &c.Running, &c.RetryWait, &c.Failed, &c.Cancelled, &c.Succeeded, &c.Exact)
+	err := pg.InPgxTx(ctx, s.db, func(tx *pg.Tx) error {
+		return tx.QueryRow(ctx, countStatement).Scan(&c.Queued, &c.Running, &c.RetryWait, &c.Failed, &c.Cancelled, &c.Succeeded, &c.Exact)
+	})
 	if err != nil {
 		return c, fmt.Errorf("count jobs: %w", err)
 	}
