@@ -11,8 +11,11 @@ package batch
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
+
+	"nexus.internal/libs/fault"
 )
 
 // ErrStopped is returned by Add once the batcher has stopped.
@@ -37,6 +40,13 @@ type Options[T any] struct {
 	Writers int
 	// Flush handles a group. The slice is the callee's to keep.
 	Flush func(ctx context.Context, items []T)
+	// Repeatable says that Flush may be called again with the items of a group that
+	// it panicked on, one at a time, to find the one that is to blame.
+	Repeatable bool
+	// Spoiled is told of each item that Flush panicked on, and why; what the item
+	// stood for must be answered there. A panic ends neither the batcher nor the
+	// process.
+	Spoiled func(ctx context.Context, item T, err error)
 }
 
 // Batcher hands items to Flush in groups.
@@ -138,9 +148,33 @@ func (b *Batcher[T]) flush(ctx context.Context, first T) (weight int) {
 	for next := &first; next != nil; {
 		var group []T
 		group, weight, next = b.gather(*next)
-		b.opts.Flush(ctx, group)
+		b.guard(ctx, group)
 	}
 	return weight
+}
+
+// guard flushes a group, and finds out what a panic was about.
+func (b *Batcher[T]) guard(ctx context.Context, group []T) {
+	err := b.try(ctx, slices.Clone(group))
+	if err == nil {
+		return
+	}
+	for _, item := range group {
+		why := err
+		if b.opts.Repeatable && len(group) > 1 {
+			why = b.try(ctx, []T{item})
+		}
+		if why != nil && b.opts.Spoiled != nil {
+			b.opts.Spoiled(ctx, item, why)
+		}
+	}
+}
+
+func (b *Batcher[T]) try(ctx context.Context, group []T) error {
+	return fault.Guard(func() error {
+		b.opts.Flush(ctx, group)
+		return nil
+	})
 }
 
 // gather takes what is waiting behind first. An item that would exceed the

@@ -2,6 +2,7 @@ package batch_test
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -330,4 +331,64 @@ func TestNothingLingersBeyondTheEnd(t *testing.T) {
 	require.Equal(t, []int{1}, <-h.flushing)
 	h.turns <- struct{}{}
 	<-h.stopped
+}
+
+// A panic costs the items it is about, and neither the batcher nor the process.
+func TestAPanicCostsItsItem(t *testing.T) {
+	t.Parallel()
+	for _, repeatable := range []bool{false, true} {
+		flushed, spoiled := make(chan int, 10), make(chan int, 10)
+		begin := make(chan struct{})
+		b := batch.New(batch.Options[int]{
+			Max: 10, Repeatable: repeatable,
+			Flush: func(_ context.Context, items []int) {
+				<-begin
+				for _, item := range items {
+					if item == 3 {
+						panic("three")
+					}
+				}
+				for _, item := range items {
+					flushed <- item
+				}
+			},
+			Spoiled: func(_ context.Context, item int, err error) {
+				require.EqualError(t, err, "panic: three")
+				spoiled <- item
+			},
+		})
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { b.Run(ctx); close(done) }()
+		require.NoError(t, b.Add(ctx, 1))
+		// The rest gathers behind the first.
+		for _, item := range []int{2, 3, 4} {
+			require.NoError(t, b.Add(ctx, item))
+		}
+		close(begin)
+		var good, bad []int
+		collect := func(until func() bool) {
+			for !until() {
+				select {
+				case item := <-flushed:
+					good = append(good, item)
+				case item := <-spoiled:
+					bad = append(bad, item)
+				case <-time.After(20 * time.Second):
+					require.FailNow(t, "nothing came in time")
+				}
+			}
+		}
+		collect(func() bool { return slices.Contains(bad, 3) })
+		require.NoError(t, b.Add(ctx, 5))
+		collect(func() bool { return len(good)+len(bad) == 5 })
+		require.Contains(t, good, 5, "it goes on")
+		if repeatable {
+			require.ElementsMatch(t, []int{1, 2, 4, 5}, good)
+		} else {
+			require.Contains(t, bad, 3)
+		}
+		stop()
+		testkit.Receive(t, done)
+	}
 }

@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
+
+	"nexus.internal/libs/fault"
 )
 
 // Consume hands the messages of a durable consumer to handle, one call at a
@@ -23,7 +26,7 @@ func Consume(ctx context.Context, js jetstream.JetStream, log zerolog.Logger, st
 	}
 	ready()
 	for ctx.Err() == nil {
-		err := iterate(ctx, cons, prefetch, handle)
+		err := iterate(ctx, log, cons, prefetch, handle)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -36,7 +39,49 @@ func Consume(ctx context.Context, js jetstream.JetStream, log zerolog.Logger, st
 	return nil
 }
 
-func iterate(ctx context.Context, cons jetstream.Consumer, prefetch int, handle func(jetstream.Msg)) error {
+// afterPanic is when a message comes again that made its handler panic.
+const afterPanic = 30 * time.Second
+
+// guarded hands a message over. Handlers know what to do with a message that makes
+// them panic; where one does not, the message stays with the broker.
+func guarded(log zerolog.Logger, msg jetstream.Msg, handle func(jetstream.Msg)) {
+	err := fault.Guard(func() error {
+		handle(msg)
+		return nil
+	})
+	if err == nil {
+		return
+	}
+	logPanic(log, err).Str("subject", msg.Subject()).Msg("a handler of messages panicked; the message comes again later")
+	if err := msg.NakWithDelay(afterPanic); err != nil {
+		log.Warn().Err(err).Msg("could not give a message back; it comes again by itself")
+	}
+}
+
+func logPanic(log zerolog.Logger, err error) *zerolog.Event {
+	line := log.Error().Err(err)
+	var panicked *fault.Panicked
+	if errors.As(err, &panicked) {
+		line = line.Bytes("stack", panicked.Stack)
+	}
+	return line
+}
+
+// Guarded makes a handler of a subscription whose panic costs its message and not
+// the process.
+func Guarded(log zerolog.Logger, handle nats.MsgHandler) nats.MsgHandler {
+	return func(msg *nats.Msg) {
+		err := fault.Guard(func() error {
+			handle(msg)
+			return nil
+		})
+		if err != nil {
+			logPanic(log, err).Str("subject", msg.Subject).Msg("a handler of messages panicked")
+		}
+	}
+}
+
+func iterate(ctx context.Context, log zerolog.Logger, cons jetstream.Consumer, prefetch int, handle func(jetstream.Msg)) error {
 	it, err := cons.Messages(jetstream.PullMaxMessages(prefetch), jetstream.PullExpiry(30*time.Second), jetstream.PullHeartbeat(5*time.Second))
 	if err != nil {
 		return fmt.Errorf("pull: %w", err)
@@ -48,7 +93,7 @@ func iterate(ctx context.Context, cons jetstream.Consumer, prefetch int, handle 
 		msg, err := it.Next()
 		switch {
 		case err == nil:
-			handle(msg)
+			guarded(log, msg, handle)
 		case errors.Is(err, jetstream.ErrMsgIteratorClosed):
 			return nil
 		case errors.Is(err, jetstream.ErrNoHeartbeat):

@@ -240,3 +240,30 @@ func TestProvisionSaysWhatTheBrokerRefuses(t *testing.T) {
 	require.ErrorIs(t, bus.Provision(ctx, js, contract.Streams(), nil), context.Canceled)
 	require.ErrorIs(t, bus.Provision(ctx, js, nil, contract.Consumers(time.Minute)), context.Canceled)
 }
+
+// A consumer of the version before, with the filter that it had, is changed.
+func TestConsumersOfTheVersionBefore(t *testing.T) {
+	t.Parallel()
+	js := bare(t)
+	require.NoError(t, bus.Provision(t.Context(), js, contract.Streams(), nil))
+	for _, want := range contract.Consumers(time.Minute) {
+		if want.Durable != contract.ConsumerDoor {
+			continue
+		}
+		_, err := js.CreateConsumer(t.Context(), want.Stream, jetstream.ConsumerConfig{
+			Durable: want.Durable, FilterSubject: want.Formerly, AckPolicy: jetstream.AckExplicitPolicy, AckWait: want.AckWait, MaxDeliver: -1, MaxAckPending: want.MaxAckPending,
+		})
+		require.NoError(t, err)
+		own := contract.DoorConsumer("ann")
+		require.Error(t, bus.Provision(t.Context(), js, nil, []contract.Consumer{own}), "a queue of work has one reader of each message")
+		require.NoError(t, bus.Provision(t.Context(), js, nil, []contract.Consumer{want, own, contract.DoorConsumer("a$b")}))
+		cons, err := js.Consumer(t.Context(), want.Stream, want.Durable)
+		require.NoError(t, err)
+		require.Equal(t, contract.PatternStray, cons.CachedInfo().Config.FilterSubject)
+		cons, err = js.Consumer(t.Context(), own.Stream, own.Durable)
+		require.NoError(t, err)
+		require.Equal(t, own.Idle, cons.CachedInfo().Config.InactiveThreshold)
+		return
+	}
+	require.Fail(t, "the door has no consumer")
+}

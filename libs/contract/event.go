@@ -238,6 +238,8 @@ type Rejection struct {
 	Sequence uint64 `json:"sequence"`
 	Code     string `json:"code"`
 	Detail   string `json:"detail"`
+	// JobID is the job that came to nothing, where it had an id already.
+	JobID string `json:"job_id,omitempty"`
 	// RetryAfterSeconds is when the message may be published again, where waiting
 	// helps.
 	RetryAfterSeconds int `json:"retry_after_seconds,omitempty"`

@@ -240,3 +240,24 @@ func TestConsumers(t *testing.T) {
 	}
 	require.Len(t, durables, 5+3*len(contract.Lanes()))
 }
+
+func TestDoorConsumers(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, "door-ann", contract.DoorConsumer("ann").Durable)
+	require.Equal(t, "nexus.submit.ann.>", contract.DoorConsumer("ann").Filter)
+	seen := map[string]bool{}
+	for _, owner := range []string{"ann", "Ann", "a$b", "a$c", strings.Repeat("x", 65), "ä"} {
+		name := contract.DoorConsumer(owner).Durable
+		require.False(t, seen[name], "each owner has its own")
+		require.LessOrEqual(t, len(name), 80)
+		seen[name] = true
+	}
+	for subject, want := range map[string]string{
+		"nexus.submit.ann": "ann", "nexus.submit.ann.a": "ann", "nexus.submit.ann.a.b.c": "ann", "nexus.submit.ann.a$b": "ann",
+		"nexus.submit": "", "nexus.submit.a$b.t": "", "nexus.events.ann.t": "", "": "",
+	} {
+		owner, ok := contract.SubmitOwner(subject)
+		require.Equal(t, want, owner, subject)
+		require.Equal(t, want != "", ok, subject)
+	}
+}

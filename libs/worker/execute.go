@@ -30,8 +30,35 @@ func (w *Worker) start(ctx context.Context, i *item) {
 	w.held.started(i, cancel)
 	go func() {
 		defer cancel(nil)
-		w.execute(runCtx, i)
+		err := fault.Guard(func() error {
+			w.execute(runCtx, i)
+			return nil
+		})
+		if err != nil {
+			w.spoiled(runCtx, i, err)
+		}
 	}()
+}
+
+// spoiled lets go of a job that made the worker panic beside its handler. Its lease
+// runs out, and the job is tried again.
+func (w *Worker) spoiled(_ context.Context, i *item, err error) {
+	line := w.log.Error().Err(err).Str(telemetry.FieldJobID, i.jobID)
+	var panicked *fault.Panicked
+	if errors.As(err, &panicked) {
+		line = line.Bytes("stack", panicked.Stack)
+	}
+	line.Msg("the worker panicked over a job")
+	if w.held.has(i) {
+		w.letGo(i, true)
+	}
+}
+
+// unclaimed is spoiled for jobs that are not running yet.
+func (w *Worker) unclaimed(ctx context.Context, i *item, err error) {
+	if !w.held.running(i) {
+		w.spoiled(ctx, i, err)
+	}
 }
 
 func (w *Worker) execute(ctx context.Context, i *item) {

@@ -13,6 +13,7 @@ import (
 
 	"nexus.internal/libs/bus"
 	"nexus.internal/libs/contract"
+	"nexus.internal/libs/fault"
 	"nexus.internal/libs/telemetry"
 )
 
@@ -173,7 +174,8 @@ func wait(ctx context.Context, d time.Duration) {
 
 func (w *Worker) receive(ctx context.Context, msg jetstream.Msg, unit int) {
 	var run contract.RunMessage
-	if err := contract.Decode(msg.Data(), &run); err != nil || len(run.JobIDs) == 0 {
+	err := fault.Guard(func() error { return contract.Decode(msg.Data(), &run) })
+	if err != nil || len(run.JobIDs) == 0 {
 		w.log.Error().Err(err).Str(telemetry.FieldSubject, msg.Subject()).Msg("a run message is unreadable; its jobs will be sent again by the sweeper")
 		if err := msg.TermWithReason("unreadable run message"); err != nil {
 			w.log.Warn().Err(err).Msg("could not drop an unreadable run message")

@@ -99,6 +99,19 @@ func (h *heldJobs) remove(i *item) {
 	h.mu.Unlock()
 }
 
+func (h *heldJobs) has(i *item) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	_, held := h.items[i]
+	return held
+}
+
+func (h *heldJobs) running(i *item) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return i.cancel != nil
+}
+
 // started remembers how to stop a job that runs now.
 func (h *heldJobs) started(i *item, cancel context.CancelCauseFunc) {
 	h.mu.Lock()

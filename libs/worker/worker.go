@@ -24,6 +24,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"nexus.internal/libs/batch"
+	"nexus.internal/libs/bus"
 	"nexus.internal/libs/contract"
 	"nexus.internal/libs/telemetry"
 )
@@ -152,9 +153,9 @@ func New(cfg Config, deps Deps, handlers map[string]Handler) (*Worker, error) {
 		news:     make(chan struct{}, 1),
 		stopping: make(chan struct{}), left: make(chan struct{}),
 	}
-	w.claims = batch.New(batch.Options[*item]{Max: contract.MaxBatch, Writers: 2, Flush: w.claim})
+	w.claims = batch.New(batch.Options[*item]{Max: contract.MaxBatch, Writers: 2, Flush: w.claim, Spoiled: w.unclaimed})
 	w.finishes = batch.New(batch.Options[*item]{
-		Max: contract.MaxBatch, MaxWeight: contract.MaxMessage / 2, Weigh: (*item).resultWeight, Writers: 2, Flush: w.report,
+		Max: contract.MaxBatch, MaxWeight: contract.MaxMessage / 2, Weigh: (*item).resultWeight, Writers: 2, Flush: w.report, Spoiled: w.spoiled,
 	})
 	return w, nil
 }
@@ -179,7 +180,7 @@ func (w *Worker) jobTypes() []string {
 // handlers finish for the grace period, then stops them and gives their jobs
 // back, at no cost to their attempts.
 func (w *Worker) Run(ctx context.Context, ready func()) error {
-	cancels, err := w.deps.NC.Subscribe(contract.PatternCancel, w.onCancel)
+	cancels, err := w.deps.NC.Subscribe(contract.PatternCancel, bus.Guarded(w.log, w.onCancel))
 	if err != nil {
 		return fmt.Errorf("listen for cancellations: %w", err)
 	}

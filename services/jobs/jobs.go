@@ -116,7 +116,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	rpc.Health(st.Ping)
 	rpc.Passing(pg.IsAway)
 
-	recorder := record.New(deps.NC, deps.JS, st, types, pub, deps.Log, deps.Tracer)
+	recorder := record.New(deps.NC, deps.JS, st, types, pub, deps.Log, deps.Tracer, deps.Now)
 	s.components = []run.Component{run.Func("bench job types", s.switchBench), box, types, run.Func("queue lanes", s.keepLanes), life, rpc, sched, recorder, prune.New(st, cfg.retention(), deps.Log)}
 	if cfg.BenchJobs && cfg.BenchWorkers > 0 {
 		w, err := s.benchWorker()

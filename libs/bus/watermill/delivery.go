@@ -9,6 +9,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/nats-io/nats.go"
 
+	"nexus.internal/libs/fault"
 	"nexus.internal/libs/telemetry"
 )
 
@@ -62,7 +63,13 @@ type delivery struct {
 // comes out of it: judging the content is the handler's part.
 func newDelivery(ctx context.Context, raw *nats.Msg) *delivery {
 	d := &delivery{Delivery: describe(raw), raw: raw, unread: make(chan struct{}), retry: &atomic.Int64{}}
-	ctx = context.WithValue(telemetry.FromHeader(ctx, raw.Header), deliveryKey{}, d.Delivery)
+	// Headers are the publisher's; whatever they do to their reader, the message is
+	// delivered.
+	_ = fault.Guard(func() error {
+		ctx = telemetry.FromHeader(ctx, raw.Header)
+		return nil
+	})
+	ctx = context.WithValue(ctx, deliveryKey{}, d.Delivery)
 	ctx = context.WithValue(ctx, retryKey{}, d.retry)
 	ctx, d.cancel = context.WithCancel(ctx)
 	d.msg = message.NewMessageWithContext(ctx, d.id(), raw.Data)

@@ -302,3 +302,22 @@ func TestDefaults(t *testing.T) {
 	next(t, ch).Ack()
 	require.NoError(t, sub.Close())
 }
+
+// A handler knows better than the subscriber when its message should come again.
+func TestRetryIn(t *testing.T) {
+	t.Parallel()
+	_, js := events(t)
+	sub := newSubscriber(t, js, time.Minute, func(c *wmjs.SubscriberConfig) {
+		c.RetryDelay = func(int) time.Duration { return time.Hour }
+	})
+	ch := subscribe(t, sub)
+	publish(t, js, "a")
+	m := next(t, ch)
+	wmjs.RetryIn(m, time.Millisecond)
+	m.Nack()
+	m = next(t, ch)
+	d, _ := wmjs.DeliveryOf(m.Context())
+	require.Equal(t, 2, d.Attempt)
+	m.Ack()
+	wmjs.RetryIn(message.NewMessage("of nobody", nil), time.Second)
+}

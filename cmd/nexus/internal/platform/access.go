@@ -56,7 +56,7 @@ func permissions(service string) embednats.Permissions {
 		consume(contract.StreamCommands, contract.ConsumerRecorder)
 		work(contract.QueueBench)
 		say(contract.PatternRuns, contract.PatternJobEvents, contract.PatternCancel, inboxPrefix("gateway")+".>",
-			"nexus.events.job_type.>", "nexus.events.queue.>",
+			"nexus.events.job_type.>", "nexus.events.queue.>", contract.RejectionPattern("*"),
 			"$JS.API.STREAM.INFO."+contract.StreamRuns, "$JS.API.STREAM.MSG.GET."+contract.StreamRuns,
 			// A new queue gets its lanes at once.
 			"$JS.API.CONSUMER.INFO."+contract.StreamRuns+".*", "$JS.API.CONSUMER.CREATE."+contract.StreamRuns+".>")

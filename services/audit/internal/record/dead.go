@@ -13,6 +13,7 @@ import (
 
 	wmjs "nexus.internal/libs/bus/watermill"
 	"nexus.internal/libs/contract"
+	"nexus.internal/libs/fault"
 	"nexus.internal/libs/telemetry"
 	"nexus.internal/services/audit/internal/trail"
 )
@@ -39,6 +40,17 @@ func NewDead(store DeadKeeper, log zerolog.Logger, tracer trace.Tracer, maxBody 
 // Handle keeps a dead letter. One that the database refuses has nowhere else
 // to go: it is logged and stays in its stream until that forgets it.
 func (d *Dead) Handle(msg *message.Message) error {
+	err := fault.Guard(func() error { return d.handle(msg) })
+	var panicked *fault.Panicked
+	if errors.As(err, &panicked) {
+		from, _ := wmjs.DeliveryOf(msg.Context())
+		d.log.Error().Err(err).Bytes("stack", panicked.Stack).Uint64("sequence", from.Sequence).Msg("a dead letter made us panic; it stays in its stream")
+		return nil
+	}
+	return err
+}
+
+func (d *Dead) handle(msg *message.Message) error {
 	ctx, span := d.tracer.Start(msg.Context(), "keep dead letter", trace.WithSpanKind(trace.SpanKindConsumer))
 	defer span.End()
 	letter, err := d.letter(ctx, msg)

@@ -16,6 +16,7 @@ import (
 	"nexus.internal/libs/batch"
 	wmjs "nexus.internal/libs/bus/watermill"
 	"nexus.internal/libs/contract"
+	"nexus.internal/libs/fault"
 	"nexus.internal/libs/telemetry"
 	"nexus.internal/services/audit/internal/trail"
 )
@@ -63,7 +64,7 @@ type pack struct {
 func NewEvents(store Appender, aside *Aside, log zerolog.Logger, tracer trace.Tracer, batchBytes int) *Events {
 	e := &Events{store: store, aside: aside, log: log, tracer: tracer}
 	e.waiting = batch.New(batch.Options[*pack]{
-		Max: maxPacks, MaxWeight: batchBytes, Weigh: func(p *pack) int { return p.size }, Linger: linger, Flush: e.flush,
+		Max: maxPacks, MaxWeight: batchBytes, Weigh: func(p *pack) int { return p.size }, Linger: linger, Flush: e.flush, Spoiled: spoiled,
 	})
 	return e
 }
@@ -82,6 +83,24 @@ func (e *Events) Run(ctx context.Context, ready func()) error {
 // What cannot be kept now is nacked here instead of being returned as an error:
 // the writer has logged the failure once for all the messages that it met.
 func (e *Events) Handle(msg *message.Message) error {
+	err := fault.Guard(func() error { return e.handle(msg) })
+	var panicked *fault.Panicked
+	if errors.As(err, &panicked) {
+		e.log.Error().Err(err).Bytes("stack", panicked.Stack).Msg("a message made us panic")
+		return e.aside.Put(msg, reasonUnstorable, err)
+	}
+	return err
+}
+
+// spoiled answers a pack that made the writer panic.
+func spoiled(_ context.Context, p *pack, err error) {
+	select {
+	case p.kept <- fmt.Errorf("%w: %w", trail.ErrRefused, err):
+	default:
+	}
+}
+
+func (e *Events) handle(msg *message.Message) error {
 	if d, ok := wmjs.DeliveryOf(msg.Context()); ok && strings.HasPrefix(d.Subject, contract.ProgressEvents) {
 		// How far a run has come decides nothing, and is not kept.
 		return nil

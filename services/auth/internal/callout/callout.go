@@ -103,12 +103,14 @@ func (s *Service) Name() string { return "nats auth callout" }
 // Run implements run.Component.
 func (s *Service) Run(ctx context.Context, ready func()) error {
 	base := context.WithoutCancel(ctx)
-	changes, err := s.events.Subscribe(contract.KeyEvents, s.guests.heard)
+	changes, err := s.events.Subscribe(contract.KeyEvents, bus.Guarded(s.log, s.guests.heard))
 	if err != nil {
 		return fmt.Errorf("listen for changes of keys: %w", err)
 	}
 	defer func() { _ = changes.Unsubscribe() }()
-	sub, err := s.nc.QueueSubscribe(subject, queue, func(m *nats.Msg) { go s.answer(base, m) })
+	sub, err := s.nc.QueueSubscribe(subject, queue, func(m *nats.Msg) {
+		go bus.Guarded(s.log, func(m *nats.Msg) { s.answer(base, m) })(m)
+	})
 	if err != nil {
 		return fmt.Errorf("listen for auth callouts: %w", err)
 	}

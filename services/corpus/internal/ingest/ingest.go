@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"nexus.internal/libs/contract"
+	"nexus.internal/libs/fault"
 	"nexus.internal/services/corpus/internal/document"
 	"nexus.internal/services/corpus/internal/modality"
 	"nexus.internal/services/corpus/internal/objectstore"
@@ -108,7 +109,9 @@ func (g *Ingester) run(ctx context.Context, in store.Ingest, request Request) (e
 			if err := groupCtx.Err(); err != nil {
 				return err
 			}
-			return b.ingest(groupCtx, file, store.FileRef{IngestJobID: in.ID, Position: i, Path: file.Path})
+			return fault.Guard(func() error {
+				return b.ingest(groupCtx, file, store.FileRef{IngestJobID: in.ID, Position: i, Path: file.Path})
+			})
 		})
 	}
 	if err := group.Wait(); err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 
+	"nexus.internal/libs/bus"
 	"nexus.internal/libs/contract"
 	"nexus.internal/libs/telemetry"
 )
@@ -126,7 +127,7 @@ func (w *Watcher) listen() error {
 		if !status.Finished() {
 			continue
 		}
-		sub, err := w.nc.Subscribe(contract.JobEventPattern(status), w.receive)
+		sub, err := w.nc.Subscribe(contract.JobEventPattern(status), bus.Guarded(w.log, w.receive))
 		if err != nil {
 			w.unlisten()
 			return fmt.Errorf("listen for finished jobs: %w", err)

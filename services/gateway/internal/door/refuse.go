@@ -48,7 +48,12 @@ func (d *Door) refuse(ctx context.Context, from wmjs.Delivery, body []byte, caus
 			owner = unknown
 		}
 	}
-	if err := d.bury(ctx, from, body, why); err != nil {
+	kept := *why
+	if why.Kind == fault.Internal {
+		// Those who read dead letters are those who can mend it.
+		kept.Detail = contract.Cut(cause.Error(), maxDetail)
+	}
+	if err := d.bury(ctx, from, body, &kept); err != nil {
 		return err
 	}
 	data, err := json.Marshal(contract.Rejection{Owner: owner, JobType: jobType, Sequence: from.Sequence, Code: why.Code, Detail: why.Detail, RetryAfterSeconds: retryAfter})

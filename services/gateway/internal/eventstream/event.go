@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"nexus.internal/libs/contract"
+	"nexus.internal/libs/fault"
 )
 
 // Events of the stream itself.
@@ -42,7 +43,11 @@ type item struct {
 // anybody.
 func decode(m message) []item {
 	words := strings.Split(m.subject, ".")
-	events, err := contract.DecodeEvents(m.data)
+	var events []contract.Event
+	err := fault.Guard(func() (err error) {
+		events, err = contract.DecodeEvents(m.data)
+		return err
+	})
 	if err != nil || len(words) != 5 {
 		return nil
 	}

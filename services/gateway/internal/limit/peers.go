@@ -12,6 +12,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"nexus.internal/libs/bus"
 	"nexus.internal/libs/contract"
 )
 
@@ -85,11 +86,11 @@ func (l *Limiter) Name() string { return "rate limits" }
 // Run implements run.Component: it finds the other gateways and keeps buckets
 // for them. Before and after it, every bucket is kept here.
 func (l *Limiter) Run(ctx context.Context, ready func()) error {
-	take, err := l.nc.Subscribe(contract.RPCTake(l.id), l.serve)
+	take, err := l.nc.Subscribe(contract.RPCTake(l.id), bus.Guarded(l.log, l.serve))
 	if err != nil {
 		return fmt.Errorf("keep buckets for other gateways: %w", err)
 	}
-	beats, err := l.nc.Subscribe(contract.SubjectPeers, l.hear)
+	beats, err := l.nc.Subscribe(contract.SubjectPeers, bus.Guarded(l.log, l.hear))
 	if err != nil {
 		return errors.Join(fmt.Errorf("hear other gateways: %w", err), take.Unsubscribe())
 	}

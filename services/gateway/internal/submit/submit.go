@@ -64,7 +64,8 @@ func New(nc *nats.Conn, pub Sender, log zerolog.Logger) *Submitter {
 	s := &Submitter{nc: nc, pub: pub, log: log, inbox: nc.NewInbox(), waiting: map[string]*request{}}
 	s.requests = batch.New(batch.Options[*request]{
 		Max: contract.MaxSubmissions, MaxWeight: maxBytes, Writers: writers, Flush: s.flush,
-		Weigh: func(r *request) int { return len(r.submission.Payload) + 1024 },
+		Weigh:   func(r *request) int { return len(r.submission.Payload) + 1024 },
+		Spoiled: spoiled,
 	})
 	return s
 }
@@ -74,7 +75,7 @@ func (s *Submitter) Name() string { return "submitter" }
 
 // Run implements run.Component.
 func (s *Submitter) Run(ctx context.Context, ready func()) error {
-	sub, err := s.nc.Subscribe(s.inbox, s.receive)
+	sub, err := s.nc.Subscribe(s.inbox, bus.Guarded(s.log, s.receive))
 	if err != nil {
 		return err
 	}
@@ -142,6 +143,14 @@ func judge(v contract.SubmitVerdict) (contract.SubmitVerdict, error) {
 		return v, fault.Invalidf(v.Code, "%s", v.Detail)
 	default:
 		return v, fault.Unprocessablef("%s", v.Detail)
+	}
+}
+
+// spoiled answers a request whose command could not be made.
+func spoiled(_ context.Context, r *request, err error) {
+	select {
+	case r.failed <- err:
+	default:
 	}
 }
 

@@ -64,10 +64,10 @@ func New(st *store.Store, types Types, lease, deferFor time.Duration, events Pub
 		tracer: tracer.Tracer("nexus.internal/services/jobs/lifecycle"), retried: retried,
 	}
 	s.claims = batch.New(batch.Options[*claim]{
-		Max: contract.MaxBatch, MaxWeight: contract.MaxBatch, Weigh: func(c *claim) int { return len(c.leases) }, Rest: rest, Flush: s.flushClaims,
+		Max: contract.MaxBatch, MaxWeight: contract.MaxBatch, Weigh: func(c *claim) int { return len(c.leases) }, Rest: rest, Flush: s.flushClaims, Spoiled: spoiledClaim,
 	})
 	s.finishes = batch.New(batch.Options[*finish]{
-		Max: contract.MaxBatch, MaxWeight: contract.MaxBatch, Weigh: func(f *finish) int { return len(f.results) }, Rest: rest, Flush: s.flushFinishes,
+		Max: contract.MaxBatch, MaxWeight: contract.MaxBatch, Weigh: func(f *finish) int { return len(f.results) }, Rest: rest, Flush: s.flushFinishes, Spoiled: spoiledFinish,
 	})
 	return s
 }
@@ -116,10 +116,25 @@ func (s *Service) publish(ctx context.Context, entry outbox.Entry) {
 	s.publishing.Go(func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
-		if err := s.store.Publish(ctx, entry); err != nil {
+		if err := fault.Guard(func() error { return s.store.Publish(ctx, entry) }); err != nil {
 			s.log.Warn().Err(err).Msg("could not publish a change; the relay will")
 		}
 	})
+}
+
+// spoiledClaim and spoiledFinish answer a request that made us panic.
+func spoiledClaim(_ context.Context, c *claim, err error) {
+	select {
+	case c.reply <- claimReply{err: err}:
+	default:
+	}
+}
+
+func spoiledFinish(_ context.Context, f *finish, err error) {
+	select {
+	case f.reply <- finishReply{err: err}:
+	default:
+	}
 }
 
 func checkBatch(n int) error {

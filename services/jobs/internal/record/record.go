@@ -9,7 +9,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strconv"
 	"sync"
 	"time"
 
@@ -23,6 +22,7 @@ import (
 	"nexus.internal/libs/batch"
 	"nexus.internal/libs/bus"
 	"nexus.internal/libs/contract"
+	"nexus.internal/libs/fault"
 	"nexus.internal/libs/outbox"
 	"nexus.internal/libs/pg"
 	"nexus.internal/libs/telemetry"
@@ -41,6 +41,9 @@ const (
 	maxJobs = 500
 	// nakDelay is when commands come again that could not be recorded now.
 	nakDelay = time.Second
+	// maxTries is how often a command is tried that meets an error which does not
+	// pass by itself; the pauses between the tries grow.
+	maxTries = 5
 )
 
 // Types knows the job types.
@@ -63,19 +66,22 @@ type Recorder struct {
 	store  Store
 	types  Types
 	dead   *bus.Publisher
+	now    func() time.Time
 	log    zerolog.Logger
 	tracer trace.Tracer
 
+	tries      *bus.Tries
 	commands   *batch.Batcher[*command]
 	staging    sync.WaitGroup
 	publishing sync.WaitGroup
 }
 
 // New makes a recorder.
-func New(nc *nats.Conn, js jetstream.JetStream, st Store, types Types, pub *bus.Publisher, log zerolog.Logger, tracer trace.TracerProvider) *Recorder {
-	r := &Recorder{nc: nc, js: js, store: st, types: types, dead: pub, log: log, tracer: tracer.Tracer("nexus.internal/services/jobs/record")}
+func New(nc *nats.Conn, js jetstream.JetStream, st Store, types Types, pub *bus.Publisher, log zerolog.Logger, tracer trace.TracerProvider, now func() time.Time) *Recorder {
+	r := &Recorder{now: now, nc: nc, js: js, store: st, types: types, dead: pub, log: log, tracer: tracer.Tracer("nexus.internal/services/jobs/record"), tries: bus.NewTries(maxTries)}
 	r.commands = batch.New(batch.Options[*command]{
 		Max: maxJobs, MaxWeight: maxJobs, Weigh: func(c *command) int { return len(c.jobs) }, Writers: writers, Rest: rest, Flush: r.flush,
+		Repeatable: true, Spoiled: r.giveUp,
 	})
 	return r
 }
@@ -111,9 +117,21 @@ func (r *Recorder) Run(ctx context.Context, ready func()) error {
 	return err
 }
 
+// receive takes a message. One that makes us panic is a dead letter.
 func (r *Recorder) receive(ctx context.Context, msg jetstream.Msg) {
+	err := fault.Guard(func() error { r.sort(ctx, msg); return nil })
+	if err != nil {
+		r.bury(ctx, msg, reasonUnrecordable, err)
+	}
+}
+
+func (r *Recorder) sort(ctx context.Context, msg jetstream.Msg) {
 	if msg.Headers().Get(contract.HeaderType) == contract.TypeSubmitPart {
-		r.staging.Go(func() { r.stage(ctx, msg) })
+		r.staging.Go(func() {
+			if err := fault.Guard(func() error { r.stage(ctx, msg); return nil }); err != nil {
+				r.bury(ctx, msg, reasonUnrecordable, err)
+			}
+		})
 		return
 	}
 	r.take(ctx, &command{msg: msg, replyTo: msg.Headers().Get(contract.HeaderReplyTo)}, msg.Data())
@@ -124,11 +142,11 @@ func (r *Recorder) receive(ctx context.Context, msg jetstream.Msg) {
 func (r *Recorder) stage(ctx context.Context, msg jetstream.Msg) {
 	var part contract.SubmitPart
 	if err := json.Unmarshal(msg.Data(), &part); err != nil {
-		r.bury(ctx, msg, fmt.Errorf("decode a part of a command: %w", err))
+		r.bury(ctx, msg, reasonUndecodable, fmt.Errorf("decode a part of a command: %w", err))
 		return
 	}
 	if err := checkPart(part); err != nil {
-		r.bury(ctx, msg, err)
+		r.bury(ctx, msg, reasonUndecodable, err)
 		return
 	}
 	whole, err := r.store.StagePart(ctx, part)
@@ -156,7 +174,7 @@ func checkPart(p contract.SubmitPart) error {
 func (r *Recorder) take(ctx context.Context, c *command, body []byte) {
 	var cmd contract.SubmitCommand
 	if err := contract.Decode(body, &cmd); err != nil {
-		r.bury(ctx, c.msg, fmt.Errorf("decode the command: %w", err))
+		r.bury(ctx, c.msg, reasonUndecodable, fmt.Errorf("decode the command: %w", err))
 		return
 	}
 	c.atomic = cmd.Atomic
@@ -189,6 +207,7 @@ func (r *Recorder) refuse(ctx context.Context, c *command) {
 // done settles a command whose jobs need nothing more of it.
 func (r *Recorder) done(ctx context.Context, c *command) {
 	r.ack(c.msg)
+	r.tries.Done(c.id())
 	if c.partsOf == "" {
 		return
 	}
@@ -277,11 +296,17 @@ func (r *Recorder) record(ctx context.Context, group []*command, atomic bool) {
 	case pg.IsBadData(err):
 		r.log.Error().Err(err).Msg("Postgres refuses the content of a command")
 		r.refuseAll(ctx, group[0])
-	default:
+	case ctx.Err() != nil || pg.IsAway(err):
 		r.log.Warn().Err(err).Int("commands", len(group)).Msg("could not record jobs; their commands will come again")
 		for _, c := range group {
 			r.nak(c.msg)
 		}
+	case len(group) > 1:
+		for _, c := range group {
+			r.record(ctx, []*command{c}, atomic)
+		}
+	default:
+		r.retry(ctx, group[0], err)
 	}
 }
 
@@ -343,46 +368,10 @@ func (r *Recorder) publish(ctx context.Context, entry outbox.Entry) {
 	r.publishing.Go(func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
-		if err := r.store.Publish(ctx, entry); err != nil {
+		if err := fault.Guard(func() error { return r.store.Publish(ctx, entry) }); err != nil {
 			r.log.Warn().Err(err).Msg("could not publish after recording; the relay will")
 		}
 	})
-}
-
-// maxReason bounds what is said of a command that nobody can read, in bytes: it may
-// repeat the command.
-const maxReason = 1024
-
-// bury keeps a command nobody can read, with the reason. The body stays as it is,
-// to the byte, so that a replay publishes what came.
-func (r *Recorder) bury(ctx context.Context, msg jetstream.Msg, reason error) {
-	subject, err := contract.DeadSubject("jobs", "undecodable")
-	if err == nil {
-		body := msg.Data()
-		header := nats.Header{contract.HeaderReason: {contract.Cut(reason.Error(), maxReason)}, contract.HeaderOrigin: {msg.Subject()}}
-		if len(body) > contract.MaxMessage {
-			// A message as large as the broker takes has no room for our headers.
-			header.Set(contract.HeaderBodySize, strconv.Itoa(len(body)))
-			body = body[:contract.MaxMessage]
-		}
-		var f jetstream.PubAckFuture
-		f, err = r.dead.Send(bus.Message{Subject: subject, ID: uuid.NewString(), Type: "nexus.dead.v1", Body: body}, header)
-		if err == nil {
-			select {
-			case <-f.Ok():
-			case err = <-f.Err():
-			case <-ctx.Done():
-				err = ctx.Err()
-			}
-		}
-	}
-	if err != nil {
-		r.log.Error().Err(err).Msg("could not keep an unreadable command as a dead letter; it will come again")
-		r.nak(msg)
-		return
-	}
-	r.log.Error().Err(reason).Str(telemetry.FieldSubject, msg.Subject()).Msg("an unreadable command became a dead letter")
-	r.ack(msg)
 }
 
 func (r *Recorder) ack(msg jetstream.Msg) {

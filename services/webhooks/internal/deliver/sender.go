@@ -14,6 +14,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"nexus.internal/libs/contract"
+	"nexus.internal/libs/fault"
 	"nexus.internal/services/webhooks/internal/hook"
 	"nexus.internal/services/webhooks/internal/store"
 )
@@ -103,7 +104,7 @@ func (s *Sender) Run(ctx context.Context, ready func()) error {
 				room.Free--
 				room.Hosts[c.Host]++
 				room.Owners[c.Owner]++
-				posting.Go(func() { s.deliver(context.WithoutCancel(ctx), c); s.ended <- c })
+				posting.Go(func() { s.guarded(context.WithoutCancel(ctx), c); s.ended <- c })
 			}
 		}
 		select {
@@ -142,6 +143,21 @@ func (s *Sender) claim(ctx context.Context, room store.Room) ([]hook.Claimed, er
 
 // disabledText is the error of deliveries whose subscription was switched off.
 const disabledText = "the webhook is switched off"
+
+// guarded delivers, and ends a delivery that makes us panic: it would do so again.
+func (s *Sender) guarded(ctx context.Context, c hook.Claimed) {
+	err := fault.Guard(func() error { s.deliver(ctx, c); return nil })
+	if err == nil {
+		return
+	}
+	line := s.log.Error().Err(err).Str("delivery_id", c.ID.String())
+	var panicked *fault.Panicked
+	if errors.As(err, &panicked) {
+		line = line.Bytes("stack", panicked.Stack)
+	}
+	line.Msg("a delivery made us panic")
+	s.finish(ctx, c, store.Result{Status: contract.DeliveryFailed, Error: "the delivery could not be made"})
+}
 
 // deliver posts one delivery and writes what came of it. Where that cannot be
 // written the claim runs out, and the delivery is posted again.

@@ -9,6 +9,7 @@ package record
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -24,6 +25,7 @@ import (
 	"nexus.internal/libs/batch"
 	"nexus.internal/libs/bus"
 	"nexus.internal/libs/contract"
+	"nexus.internal/libs/fault"
 	"nexus.internal/libs/pg"
 	"nexus.internal/libs/telemetry"
 	"nexus.internal/services/webhooks/internal/hook"
@@ -92,7 +94,7 @@ type event struct {
 func New(js jetstream.JetStream, interest Interest, hooks JobHooks, st Store, wake func(), log zerolog.Logger, tracer trace.Tracer) *Recorder {
 	r := &Recorder{js: js, interest: interest, hooks: hooks, store: st, wake: wake, log: log, tracer: tracer}
 	r.packs = batch.New(batch.Options[*pack]{
-		Max: maxPacks, MaxWeight: maxBytes, Weigh: func(p *pack) int { return p.size }, Writers: 1, Flush: r.flush,
+		Max: maxPacks, MaxWeight: maxBytes, Weigh: func(p *pack) int { return p.size }, Writers: 1, Flush: r.flush, Repeatable: true, Spoiled: r.spoiled,
 	})
 	return r
 }
@@ -112,7 +114,9 @@ func (r *Recorder) Run(ctx context.Context, ready func()) error {
 			r.nak(msg)
 			return
 		}
-		r.receive(tail, msg)
+		if err := fault.Guard(func() error { r.receive(tail, msg); return nil }); err != nil {
+			r.passOver(msg, err)
+		}
 	})
 	stop()
 	flushing.Wait()
@@ -156,6 +160,21 @@ func (r *Recorder) receive(ctx context.Context, msg jetstream.Msg) {
 	if err := r.packs.Add(ctx, p); err != nil {
 		r.nak(msg)
 	}
+}
+
+// spoiled passes over a pack that made us panic.
+func (r *Recorder) spoiled(_ context.Context, p *pack, err error) { r.passOver(p.msg, err) }
+
+// passOver is for an event that makes us panic: no webhook hears of it, and those
+// behind it go on. The audit trail has it all the same.
+func (r *Recorder) passOver(msg jetstream.Msg, err error) {
+	line := r.log.Error().Err(err).Str(telemetry.FieldSubject, msg.Subject())
+	var panicked *fault.Panicked
+	if errors.As(err, &panicked) {
+		line = line.Bytes("stack", panicked.Stack)
+	}
+	line.Msg("an event made us panic; no webhook hears of it")
+	r.ack(msg)
 }
 
 // kindOf reads a kind such as job.succeeded, and the type of job, from a subject.
