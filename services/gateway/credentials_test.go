@@ -122,7 +122,7 @@ func TestKeyChangesReachAuth(t *testing.T) {
 		admin.send(http.MethodPost, "/api/v1/auth/keys", bad).fails(http.StatusUnprocessableEntity, "validation_error")
 	}
 	admin.send(http.MethodGet, "/api/v1/auth/keys?limit=0", "").fails(http.StatusUnprocessableEntity, "validation_error")
-	admin.send(http.MethodGet, "/api/v1/auth/keys/not-an-id", "").fails(http.StatusUnprocessableEntity, "validation_error")
+	admin.send(http.MethodGet, "/api/v1/auth/keys/not-an-id", "").fails(http.StatusNotFound, "not_found")
 	admin.send(http.MethodPut, "/api/v1/features/A%20B", `{}`).fails(http.StatusUnprocessableEntity, "validation_error")
 	admin.send(http.MethodPut, "/api/v1/features/on", `{"min_role":"root"}`).fails(http.StatusUnprocessableEntity, "validation_error")
 }

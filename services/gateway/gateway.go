@@ -43,6 +43,8 @@ type Config struct {
 	SyncWaitSeconds float64 `env:"SYNC_WAIT_SECONDS" envDefault:"30" doc:"How long a sync submit waits for its job to finish, in seconds."`
 	MaxBodyBytes    int     `env:"HTTP_MAX_BODY_BYTES" envDefault:"1048576" doc:"The largest request body, in bytes, of routes that have no limit of their own."`
 	MaxBatchBytes   int     `env:"HTTP_MAX_BATCH_BYTES" envDefault:"16777216" doc:"The largest request body of a batch of jobs, in bytes."`
+	ReadSilence     float64 `env:"HTTP_READ_SILENCE_SECONDS" envDefault:"30" doc:"How long a client may send nothing in the middle of a request, and take for its headers, in seconds."`
+	ReadWhole       float64 `env:"HTTP_READ_SECONDS" envDefault:"600" doc:"How long a request body may take to arrive while it flows, in seconds."`
 	MaxPayloadBytes int     `env:"MAX_PAYLOAD_BYTES" envDefault:"8388608" doc:"The largest payload of a job, in bytes."`
 	ShadowEnabled   bool    `env:"SHADOW_EXECUTION_ENABLED" envDefault:"false" doc:"Allow execution_mode shadow where the feature shadow_execution is open."`
 	RateLimits      string  `env:"RATE_LIMIT_DEFAULTS" envDefault:"viewer=6000,operator=60000,researcher=60000,admin=60000" doc:"Requests a minute of a key, by role, for keys without a limit of their own; 0 is no limit."`
@@ -79,6 +81,12 @@ func (c Config) Validate() error {
 	if c.MaxBatchBytes < 1024 || c.MaxBatchBytes > 64<<20 {
 		errs = append(errs, fmt.Errorf("NEXUS_HTTP_MAX_BATCH_BYTES is %d: want 1024 to 67108864", c.MaxBatchBytes))
 	}
+	if !between(c.ReadSilence, 0.1, 3600) {
+		errs = append(errs, fmt.Errorf("NEXUS_HTTP_READ_SILENCE_SECONDS is %g: want 0.1 to 3600", c.ReadSilence))
+	}
+	if !between(c.ReadWhole, c.ReadSilence, 86_400) {
+		errs = append(errs, fmt.Errorf("NEXUS_HTTP_READ_SECONDS is %g: want at least NEXUS_HTTP_READ_SILENCE_SECONDS, at most 86400", c.ReadWhole))
+	}
 	if c.MaxPayloadBytes < 1024 || c.MaxPayloadBytes > contract.MaxPayload {
 		errs = append(errs, fmt.Errorf("NEXUS_MAX_PAYLOAD_BYTES is %d: want 1024 to %d", c.MaxPayloadBytes, contract.MaxPayload))
 	}
@@ -96,6 +104,9 @@ func (c Config) Validate() error {
 	}
 	return errors.Join(errs...)
 }
+
+// between is false for what is not a number, too.
+func between(x, least, most float64) bool { return x >= least && x <= most }
 
 func (c Config) proxies() ([]netip.Prefix, error) {
 	var out []netip.Prefix
@@ -183,6 +194,7 @@ func httpOptions(cfg Config, version string) (httpapi.Options, error) {
 	proxies, err := cfg.proxies()
 	return httpapi.Options{
 		SyncWait: seconds(cfg.SyncWaitSeconds), AuthFailures: cfg.AuthFailures, Proxies: proxies,
+		ReadSilence: seconds(cfg.ReadSilence), ReadWhole: seconds(cfg.ReadWhole),
 		MaxBody: cfg.MaxBodyBytes, MaxBatch: cfg.MaxBatchBytes, MaxPayload: cfg.MaxPayloadBytes, Version: version,
 		Streams: eventstream.Options{
 			PerKey: cfg.SSEMaxPerKey, Total: cfg.SSEMaxTotal, Heartbeat: seconds(cfg.SSEHeartbeatSeconds), MaxAge: seconds(cfg.SSEMaxSeconds),

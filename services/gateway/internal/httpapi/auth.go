@@ -2,8 +2,8 @@ package httpapi
 
 import (
 	"context"
-	"encoding/json"
 	"math"
+	"net/http"
 	"strconv"
 	"time"
 
@@ -16,6 +16,7 @@ import (
 	"nexus.internal/services/gateway/internal/admission"
 	"nexus.internal/services/gateway/internal/decision"
 	"nexus.internal/services/gateway/internal/limit"
+	"nexus.internal/services/gateway/internal/reqbody"
 )
 
 // metaRole is the operation metadata that names the least role; operations
@@ -140,20 +141,18 @@ func tooOften(wait time.Duration, detail string) error {
 // refuse writes an error before an operation has begun.
 func (s *Server) refuse(ctx huma.Context, err error) {
 	p := problemOf(ctx.Context(), err)
-	if fault.KindOf(err) == fault.Internal {
+	if p.Status == http.StatusInternalServerError {
 		s.log.Error().Err(err).Str(telemetry.FieldRequestID, p.RequestID).Msg("request failed")
 	}
 	if after := retryAfterOf(p.Status, err); after != "" {
 		ctx.SetHeader("Retry-After", after)
 	}
-	body, encErr := json.Marshal(p)
-	if encErr != nil {
-		ctx.SetStatus(500)
-		return
+	if p.Status == http.StatusUnsupportedMediaType {
+		ctx.SetHeader("Accept-Encoding", reqbody.Encodings)
 	}
 	ctx.SetHeader("Content-Type", problemType)
 	ctx.SetStatus(p.Status)
-	if _, err := ctx.BodyWriter().Write(body); err != nil {
+	if _, err := ctx.BodyWriter().Write(p.encode()); err != nil {
 		s.log.Debug().Err(err).Msg("could not write an error")
 	}
 }

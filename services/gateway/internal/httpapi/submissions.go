@@ -34,7 +34,7 @@ func (s *Submissions) Read(data []byte, jobType string) (admission.Ask, error) {
 	}
 	var parsed any
 	if err := json.Unmarshal(data, &parsed); err != nil {
-		return admission.Ask{}, refuseBody("", err.Error())
+		return admission.Ask{}, refuseBody("", plainMessage(err.Error()))
 	}
 	if fields, ok := parsed.(map[string]any); ok {
 		if name, there := nameOf(fields, "execution_mode"); there {
@@ -53,7 +53,7 @@ func (s *Submissions) Read(data []byte, jobType string) (admission.Ask, error) {
 	}
 	body := submitBody{JobType: jobType}
 	if err := json.Unmarshal(data, &body); err != nil {
-		return admission.Ask{}, refuseBody("", err.Error())
+		return admission.Ask{}, refuseBody("", plainMessage(err.Error()))
 	}
 	return body.ask(""), nil
 }
@@ -79,9 +79,10 @@ func nameOf(fields map[string]any, name string) (as string, there bool) {
 func sentenceOf(err error) string {
 	var detail *huma.ErrorDetail
 	if !errors.As(err, &detail) {
-		return err.Error()
+		return plainMessage(err.Error())
 	}
-	return sentence(detail.Location, detail.Message)
+	field := fieldOf(detail)
+	return sentence(field.Location, field.Message)
 }
 
 func sentence(location, message string) string {
