@@ -45,11 +45,14 @@ type Config struct {
 	MaxBatchBytes   int     `env:"HTTP_MAX_BATCH_BYTES" envDefault:"16777216" doc:"The largest request body of a batch of jobs, in bytes."`
 	ReadSilence     float64 `env:"HTTP_READ_SILENCE_SECONDS" envDefault:"30" doc:"How long a client may send nothing in the middle of a request, and take for its headers, in seconds."`
 	ReadWhole       float64 `env:"HTTP_READ_SECONDS" envDefault:"600" doc:"How long a request body may take to arrive while it flows, in seconds."`
-	MaxPayloadBytes int     `env:"MAX_PAYLOAD_BYTES" envDefault:"8388608" doc:"The largest payload of a job, in bytes."`
-	ShadowEnabled   bool    `env:"SHADOW_EXECUTION_ENABLED" envDefault:"false" doc:"Allow execution_mode shadow where the feature shadow_execution is open."`
-	RateLimits      string  `env:"RATE_LIMIT_DEFAULTS" envDefault:"viewer=6000,operator=60000,researcher=60000,admin=60000" doc:"Requests a minute of a key, by role, for keys without a limit of their own; 0 is no limit."`
-	AuthFailures    int     `env:"AUTH_FAILURES_PER_MINUTE" envDefault:"30" doc:"How often an address may show a bad key or token, a minute; then it has to wait. 0 is no limit."`
-	TrustedProxies  string  `env:"TRUSTED_PROXIES" doc:"The networks of proxies whose X-Forwarded-For is believed, for example 10.0.0.0/8,::1/128."`
+	// NotReady and Closing follow from the environment where they are not set.
+	NotReady        *float64 `env:"HTTP_NOT_READY_SECONDS" doc:"When the process stops: how long it serves on while /readyz says 503, in seconds; at least as long as load balancers take to notice. Default: 5 in prod, otherwise 0."`
+	Closing         *float64 `env:"HTTP_CLOSING_SECONDS" doc:"When the process stops: how long answers then carry Connection: close, before what is left is closed, in seconds. Default: 5 in prod, otherwise 0."`
+	MaxPayloadBytes int      `env:"MAX_PAYLOAD_BYTES" envDefault:"8388608" doc:"The largest payload of a job, in bytes."`
+	ShadowEnabled   bool     `env:"SHADOW_EXECUTION_ENABLED" envDefault:"false" doc:"Allow execution_mode shadow where the feature shadow_execution is open."`
+	RateLimits      string   `env:"RATE_LIMIT_DEFAULTS" envDefault:"viewer=6000,operator=60000,researcher=60000,admin=60000" doc:"Requests a minute of a key, by role, for keys without a limit of their own; 0 is no limit."`
+	AuthFailures    int      `env:"AUTH_FAILURES_PER_MINUTE" envDefault:"30" doc:"How often an address may show a bad key or token, a minute; then it has to wait. 0 is no limit."`
+	TrustedProxies  string   `env:"TRUSTED_PROXIES" doc:"The networks of proxies whose X-Forwarded-For is believed, for example 10.0.0.0/8,::1/128."`
 
 	SSEMaxPerKey        int     `env:"SSE_MAX_PER_KEY" envDefault:"16" doc:"How many event streams one API key may have open at one gateway."`
 	SSEMaxTotal         int     `env:"SSE_MAX_TOTAL" envDefault:"2000" doc:"How many event streams may be open at one gateway."`
@@ -87,6 +90,12 @@ func (c Config) Validate() error {
 	if !between(c.ReadWhole, c.ReadSilence, 86_400) {
 		errs = append(errs, fmt.Errorf("NEXUS_HTTP_READ_SECONDS is %g: want at least NEXUS_HTTP_READ_SILENCE_SECONDS, at most 86400", c.ReadWhole))
 	}
+	if !between(orZero(c.NotReady), 0, 600) {
+		errs = append(errs, fmt.Errorf("NEXUS_HTTP_NOT_READY_SECONDS is %g: want 0 to 600", *c.NotReady))
+	}
+	if !between(orZero(c.Closing), 0, 600) {
+		errs = append(errs, fmt.Errorf("NEXUS_HTTP_CLOSING_SECONDS is %g: want 0 to 600", *c.Closing))
+	}
 	if c.MaxPayloadBytes < 1024 || c.MaxPayloadBytes > contract.MaxPayload {
 		errs = append(errs, fmt.Errorf("NEXUS_MAX_PAYLOAD_BYTES is %d: want 1024 to %d", c.MaxPayloadBytes, contract.MaxPayload))
 	}
@@ -107,6 +116,34 @@ func (c Config) Validate() error {
 
 // between is false for what is not a number, too.
 func between(x, least, most float64) bool { return x >= least && x <= most }
+
+func orZero(f *float64) float64 {
+	if f == nil {
+		return 0
+	}
+	return *f
+}
+
+// Leaving is how long clients are given to leave when the process stops, before
+// connections are closed.
+func (c Config) Leaving() time.Duration { return seconds(orZero(c.NotReady) + orZero(c.Closing)) }
+
+// leavingInProduction is the default of each step there, in seconds.
+const leavingInProduction = 5.0
+
+// Complete fills in the settings that follow from others: on a terminal nobody
+// waits for a load balancer. grace is how long the process lets a part drain.
+func (c *Config) Complete(production bool, grace time.Duration) {
+	wait := 0.0
+	if production {
+		wait = min(leavingInProduction, grace.Seconds()/4)
+	}
+	for _, step := range []**float64{&c.NotReady, &c.Closing} {
+		if *step == nil {
+			*step = &wait
+		}
+	}
+}
 
 func (c Config) proxies() ([]netip.Prefix, error) {
 	var out []netip.Prefix
@@ -195,6 +232,7 @@ func httpOptions(cfg Config, version string) (httpapi.Options, error) {
 	return httpapi.Options{
 		SyncWait: seconds(cfg.SyncWaitSeconds), AuthFailures: cfg.AuthFailures, Proxies: proxies,
 		ReadSilence: seconds(cfg.ReadSilence), ReadWhole: seconds(cfg.ReadWhole),
+		NotReady: seconds(orZero(cfg.NotReady)), Closing: seconds(orZero(cfg.Closing)),
 		MaxBody: cfg.MaxBodyBytes, MaxBatch: cfg.MaxBatchBytes, MaxPayload: cfg.MaxPayloadBytes, Version: version,
 		Streams: eventstream.Options{
 			PerKey: cfg.SSEMaxPerKey, Total: cfg.SSEMaxTotal, Heartbeat: seconds(cfg.SSEHeartbeatSeconds), MaxAge: seconds(cfg.SSEMaxSeconds),

@@ -214,6 +214,8 @@ func TestSettings(t *testing.T) {
 		SSEMaxPerKey: 16, SSEMaxTotal: 2000, SSEHeartbeatSeconds: 15, SSEMaxSeconds: 3600,
 	}, cfg)
 	for _, tc := range []struct{ setting, value string }{
+		{"NEXUS_HTTP_NOT_READY_SECONDS", "-1"},
+		{"NEXUS_HTTP_CLOSING_SECONDS", "601"},
 		{"NEXUS_HTTP_ADDR", "8080"},
 		{"NEXUS_HTTP_ADDR", "localhost"},
 		{"NEXUS_HTTP_ADDR", "a:b:c"},

@@ -492,3 +492,29 @@ func TestAnnouncedSizesTakeNoMemory(t *testing.T) {
 	g.role(identity.Viewer).send(http.MethodGet, whoamiURL, "").is(http.StatusOK, nil)
 	require.Less(t, int64(heldMemory())-int64(before), int64(60<<20))
 }
+
+// A body in chunks ends where it ends, and the connection goes on.
+func TestChunkedBodiesOnAKeptConnection(t *testing.T) {
+	t.Parallel()
+	_, g := start(t, with(patient))
+	transport := &http.Transport{MaxConnsPerHost: 1}
+	t.Cleanup(transport.CloseIdleConnections)
+	c := &http.Client{Transport: transport, Timeout: 20 * time.Second}
+	for i := range 40 {
+		method, path, body := http.MethodPost, submitURL, `{"job_type":"analyze"}`
+		if i%4 != 0 {
+			method, path, body = http.MethodGet, whoamiURL, ""
+		}
+		req, err := http.NewRequestWithContext(t.Context(), method, "http://"+g.address+path, io.NopCloser(strings.NewReader(body)))
+		require.NoError(t, err)
+		req.Header.Set(apiKey, keyOf(ownerOf(identity.Operator)))
+		req.Header.Set("Content-Type", "application/json")
+		resp, err := c.Do(req)
+		require.NoError(t, err, "request %d", i)
+		_, err = io.Copy(io.Discard, resp.Body)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		require.Equal(t, http.StatusOK, resp.StatusCode)
+		require.False(t, resp.Close)
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"net"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"nexus.internal/libs/config"
 	"nexus.internal/libs/pg"
@@ -77,6 +78,7 @@ func LoadConfig(environ map[string]string) (Config, error) {
 			cfg.SchemaMode = SchemaMigrateOnly
 		}
 	}
+	cfg.Gateway.Complete(cfg.Auth.Environment == "prod", cfg.grace())
 	if cfg.NATSURL == "" && cfg.NATSKeys == "" {
 		cfg.NATSKeys = filepath.Join(cfg.DataDir, "keys")
 	}
@@ -85,6 +87,8 @@ func LoadConfig(environ map[string]string) (Config, error) {
 	}
 	return cfg, nil
 }
+
+func (c *Config) grace() time.Duration { return time.Duration(c.ShutdownGrace) * time.Second }
 
 // Validate implements config.Validator.
 func (c *Config) Validate() error {
@@ -96,6 +100,10 @@ func (c *Config) Validate() error {
 	}
 	if c.ShutdownGrace < 1 || c.ShutdownGrace > 3600 {
 		errs = append(errs, fmt.Errorf("NEXUS_SHUTDOWN_GRACE_SECONDS is %d: want 1 to 3600", c.ShutdownGrace))
+	}
+	if c.Gateway.Leaving() > 0 && c.Gateway.Leaving() >= c.grace() {
+		errs = append(errs, fmt.Errorf("NEXUS_HTTP_NOT_READY_SECONDS and NEXUS_HTTP_CLOSING_SECONDS are %s together: want less than NEXUS_SHUTDOWN_GRACE_SECONDS, which is %d",
+			c.Gateway.Leaving(), c.ShutdownGrace))
 	}
 	if c.NATSListen != natsListenOff {
 		if _, _, err := net.SplitHostPort(c.NATSListen); err != nil {

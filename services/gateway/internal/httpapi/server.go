@@ -34,6 +34,9 @@ type Options struct {
 	// ReadSilence is how long a client may be silent in the middle of a request,
 	// ReadWhole how long it may take with all of a body.
 	ReadSilence, ReadWhole time.Duration
+	// NotReady is how long the server goes on while it says that it is not ready,
+	// Closing how long answers then end their connections, before all are closed.
+	NotReady, Closing time.Duration
 	// MaxBody is the largest request body, in bytes.
 	MaxBody int
 	// AuthFailures is how often an address may fail to log in, a minute.
@@ -165,6 +168,30 @@ func (s *Server) OpenAPI() ([]byte, error) {
 // Name implements run.Component.
 func (s *Server) Name() string { return "http" }
 
+// drain lets clients go before connections are closed: first no new ones are sent
+// here, while everything goes on as before; then each answer says that its
+// connection ends with it. A client that hears of the end in an answer does not
+// send its next request into a connection that is being closed.
+func (s *Server) drain(served chan error) {
+	s.draining.Store(true)
+	s.pause(served, s.opts.NotReady)
+	s.closing.Store(true)
+	// Streams would not end by themselves.
+	s.clients.Stop()
+	s.pause(served, s.opts.Closing)
+}
+
+// pause waits, or less where there is nothing left to serve.
+func (s *Server) pause(served chan error, wait time.Duration) {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case err := <-served:
+		served <- err
+	}
+}
+
 // shutdownWithin bounds how long open requests may take to end.
 const shutdownWithin = 10 * time.Second
 
@@ -179,9 +206,7 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 		return fmt.Errorf("serve HTTP: %w", err)
 	case <-ctx.Done():
 	}
-	s.draining.Store(true)
-	// Streams would not end by themselves.
-	s.clients.Stop()
+	s.drain(served)
 	if err := s.app.ShutdownWithTimeout(shutdownWithin); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("shut down HTTP: %w", err)
 	}

@@ -112,13 +112,21 @@ func (r *Reader) Finish(ctx *fasthttp.RequestCtx, most int64) bool {
 	return err == nil && n <= most
 }
 
+// streamKey is where a request keeps its stream.
+type streamKey struct{}
+
 // stream is the body as the client sends it; nil where there is none.
 func (r *Reader) stream(ctx *fasthttp.RequestCtx) io.Reader {
+	if f, ok := ctx.UserValue(streamKey{}).(*flowing); ok {
+		return f
+	}
 	body := ctx.RequestBodyStream()
 	if body == nil {
 		return nil
 	}
-	return &flowing{ctx: ctx, body: body, silence: r.limits.Silence, end: ctx.Time().Add(r.limits.Whole)}
+	f := &flowing{ctx: ctx, body: body, silence: r.limits.Silence, end: ctx.Time().Add(r.limits.Whole)}
+	ctx.SetUserValue(streamKey{}, f)
+	return f
 }
 
 // flowing is a body that must keep coming.
@@ -127,10 +135,22 @@ type flowing struct {
 	body    io.Reader
 	silence time.Duration
 	end     time.Time
+	// over is how the body ended. Behind the end of a body in chunks the server's
+	// own stream would take the next request for a chunk.
+	over error
 }
 
 // Read implements io.Reader.
 func (f *flowing) Read(p []byte) (int, error) {
+	if f.over == nil {
+		var n int
+		n, f.over = f.read(p)
+		return n, f.over
+	}
+	return 0, f.over
+}
+
+func (f *flowing) read(p []byte) (int, error) {
 	by := time.Now().Add(f.silence)
 	if f.end.Before(by) {
 		by = f.end
