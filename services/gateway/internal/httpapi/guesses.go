@@ -3,30 +3,12 @@ package httpapi
 import (
 	"context"
 	"maps"
-	"net/netip"
 	"sync"
 	"time"
 
+	"nexus.internal/libs/identity"
 	"nexus.internal/services/gateway/internal/limit"
 )
-
-// network is the part of an address that one client can hardly change: the whole
-// of an IPv4 address, the first 64 bits of an IPv6 one.
-func network(address string) string {
-	a, err := netip.ParseAddr(address)
-	if err != nil {
-		return "unknown"
-	}
-	a = a.Unmap().WithZone("")
-	if a.Is4() {
-		return a.String()
-	}
-	p, err := a.Prefix(64)
-	if err != nil {
-		return "unknown"
-	}
-	return p.Addr().String()
-}
 
 const (
 	// maxBlocked bounds the addresses remembered as blocked, and those where
@@ -74,7 +56,7 @@ func newGuesses(buckets Bucket, perMinute int, now func() time.Time) *guesses {
 // has to wait.
 func (g *guesses) blocked(address string) (time.Duration, bool) {
 	g.mu.RLock()
-	until, ok := g.until[network(address)]
+	until, ok := g.until[identity.Network(address)]
 	g.mu.RUnlock()
 	wait := until.Sub(g.now())
 	return wait, ok && wait > 0
@@ -83,7 +65,7 @@ func (g *guesses) blocked(address string) (time.Duration, bool) {
 // turn waits until a key from an address may be checked. It reports false where
 // so many wait already that it would take too long.
 func (g *guesses) turn(ctx context.Context, address string) bool {
-	from, now := network(address), time.Now()
+	from, now := identity.Network(address), time.Now()
 	g.mu.Lock()
 	at, known := g.turns[from]
 	if !known && len(g.turns) >= maxBlocked {
@@ -159,7 +141,7 @@ func (g *guesses) forget(hash string) {
 
 // failed counts a failure of an address.
 func (g *guesses) failed(ctx context.Context, address string) (time.Duration, bool) {
-	from := network(address)
+	from := identity.Network(address)
 	v := g.buckets.Allow(ctx, "address:"+from, g.perMinute)
 	if v.Allowed {
 		return 0, false
