@@ -21,6 +21,7 @@ import (
 
 // kept sends requests over one connection until an answer ends it.
 type kept struct {
+	t    testing.TB
 	http *http.Client
 	base string
 }
@@ -30,13 +31,13 @@ func (p *process) kept(t testing.TB) kept {
 	// A client that tries again by itself would hide what failed.
 	transport := &http.Transport{MaxConnsPerHost: 1}
 	t.Cleanup(transport.CloseIdleConnections)
-	return kept{&http.Client{Transport: transport, Timeout: patience}, p.http}
+	return kept{t, &http.Client{Transport: transport, Timeout: patience}, p.http}
 }
 
 // send makes one request; last says that the connection ended with it.
 func (k kept) send(method, path, body string) (status int, last bool, err error) {
 	// A body that cannot be read twice is not sent twice.
-	req, err := http.NewRequest(method, k.base+path, io.NopCloser(strings.NewReader(body)))
+	req, err := http.NewRequestWithContext(k.t.Context(), method, k.base+path, io.NopCloser(strings.NewReader(body)))
 	if err != nil {
 		return 0, false, err
 	}
@@ -171,7 +172,7 @@ func TestBombsTakeNoMemory(t *testing.T) {
 			for _, path := range []string{"/api/v1/jobs/submit", "/api/v1/jobs/batch", "/api/v1/jobs/retry"} {
 				clients.Go(func() {
 					for _, key := range []string{operatorKey, "wrong"} {
-						req, err := http.NewRequest(http.MethodPost, p.http+path, bytes.NewReader(body))
+						req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, p.http+path, bytes.NewReader(body))
 						if err != nil {
 							t.Error(err)
 							return

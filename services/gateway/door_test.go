@@ -119,7 +119,7 @@ func TestDoorRefuses(t *testing.T) {
 	rejected, dead := w.events(contract.AreaSubmit), w.graveyard()
 	for _, tc := range []struct{ subject, body, code, detail string }{
 		{"ann.analyze", ``, "validation_error", "request body is required"},
-		{"ann.analyze", `job`, "validation_error", "body: invalid character"},
+		{"ann.analyze", `job`, "validation_error", "body: not valid JSON"},
 		{"ann.analyze", `[]`, "validation_error", "body: expected object"},
 		{"ann.analyze", `"{}"`, "validation_error", "body: expected object"},
 		{"ann.analyze", `{"payload":`, "validation_error", "body: unexpected end"},

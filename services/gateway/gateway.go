@@ -44,7 +44,7 @@ type Config struct {
 	MaxBodyBytes    int     `env:"HTTP_MAX_BODY_BYTES" envDefault:"1048576" doc:"The largest request body, in bytes, of routes that have no limit of their own."`
 	MaxBatchBytes   int     `env:"HTTP_MAX_BATCH_BYTES" envDefault:"16777216" doc:"The largest request body of a batch of jobs, in bytes."`
 	ReadSilence     float64 `env:"HTTP_READ_SILENCE_SECONDS" envDefault:"30" doc:"How long a client may send nothing in the middle of a request, and take for its headers, in seconds."`
-	ReadWhole       float64 `env:"HTTP_READ_SECONDS" envDefault:"600" doc:"How long a request body may take to arrive while it flows, in seconds."`
+	ReadWhole       float64 `env:"HTTP_READ_SECONDS" envDefault:"600" doc:"How long a request body may take to arrive while it flows, and a client to take an answer, in seconds."`
 	// NotReady and Closing follow from the environment where they are not set.
 	NotReady        *float64 `env:"HTTP_NOT_READY_SECONDS" doc:"When the process stops: how long it serves on while /readyz says 503, in seconds; at least as long as load balancers take to notice. Default: 5 in prod, otherwise 0."`
 	Closing         *float64 `env:"HTTP_CLOSING_SECONDS" doc:"When the process stops: how long answers then carry Connection: close, before what is left is closed, in seconds. Default: 5 in prod, otherwise 0."`

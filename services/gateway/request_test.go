@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"compress/zlib"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -330,7 +331,7 @@ func trickle(conn net.Conn, text string, parts int, pause time.Duration) error {
 			return err
 		}
 		text = text[n:]
-		time.Sleep(pause)
+		<-time.After(pause)
 	}
 	return nil
 }
@@ -403,6 +404,20 @@ func TestSlowRequestsEnd(t *testing.T) {
 	t.Cleanup(func() { require.Empty(t, w.recorded) })
 }
 
+// Who asks and does not listen holds nothing for ever.
+func TestAnswersNobodyTakesEnd(t *testing.T) {
+	t.Parallel()
+	_, g := start(t, with(patient))
+	conn := g.dial()
+	_, err := io.WriteString(conn, strings.Repeat("GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n", 2000))
+	for err == nil {
+		// The server stops reading where it cannot write, and then hangs up.
+		_, err = io.WriteString(conn, strings.Repeat("GET /docs HTTP/1.1\r\nHost: x\r\n\r\n", 1000))
+	}
+	var timeout net.Error
+	require.False(t, errors.As(err, &timeout) && timeout.Timeout(), "the server has not hung up: %v", err)
+}
+
 // A body that broke off is not one that ended.
 func TestBrokenBodiesAreNotTaken(t *testing.T) {
 	t.Parallel()
@@ -428,6 +443,17 @@ func TestBrokenBodiesAreNotTaken(t *testing.T) {
 		require.Equal(t, http.StatusBadRequest, r.status, "%s: %s", name, r.body)
 	}
 	require.Empty(t, w.recorded)
+}
+
+// next reads the next answer on a connection.
+func next(t testing.TB, in *bufio.Reader, method string) (status int, contentType string, closed bool) {
+	t.Helper()
+	resp, err := http.ReadResponse(in, &http.Request{Method: method})
+	require.NoError(t, err)
+	_, err = io.Copy(io.Discard, resp.Body)
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	return resp.StatusCode, resp.Header.Get("Content-Type"), resp.Close
 }
 
 // Where a body ends is where the next request begins, whether it was read or not.
@@ -458,21 +484,15 @@ func TestUnreadBodiesAreNotTheNextRequest(t *testing.T) {
 				if name == "HEAD" {
 					method = http.MethodHead
 				}
-				resp, err := http.ReadResponse(in, &http.Request{Method: method})
-				require.NoError(t, err, name)
-				if resp.StatusCode == http.StatusContinue {
-					resp, err = http.ReadResponse(in, &http.Request{Method: method})
-					require.NoError(t, err, name)
+				status, _, closed := next(t, in, method)
+				if status == http.StatusContinue {
+					_, _, closed = next(t, in, method)
 				}
-				_, err = io.Copy(io.Discard, resp.Body)
-				require.NoError(t, err, name)
-				if resp.Close {
+				if closed {
 					continue
 				}
-				resp, err = http.ReadResponse(in, nil)
-				require.NoError(t, err, name)
-				require.Equal(t, "text/html; charset=utf-8", resp.Header.Get("Content-Type"), name)
-				require.NoError(t, resp.Body.Close())
+				_, kind, _ := next(t, in, http.MethodGet)
+				require.Equal(t, "text/html; charset=utf-8", kind, name)
 			}
 		}
 	}

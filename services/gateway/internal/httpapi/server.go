@@ -32,7 +32,7 @@ type Options struct {
 	// SyncWait is how long a sync submit waits for the job to finish.
 	SyncWait time.Duration
 	// ReadSilence is how long a client may be silent in the middle of a request,
-	// ReadWhole how long it may take with all of a body.
+	// ReadWhole how long it may take with all of a body, and of an answer.
 	ReadSilence, ReadWhole time.Duration
 	// NotReady is how long the server goes on while it says that it is not ready,
 	// Closing how long answers then end their connections, before all are closed.
@@ -125,7 +125,9 @@ func New(opts Options, deps Deps) *Server {
 		DisablePreParseMultipartForm: true,
 		ReadBufferSize:               16 << 10,
 		// The head of a request must be complete in this time.
-		ReadTimeout:        opts.ReadSilence,
+		ReadTimeout: opts.ReadSilence,
+		// Event streams set deadlines of their own, for each event.
+		WriteTimeout:       opts.ReadWhole,
 		IdleTimeout:        2 * time.Minute,
 		ErrorHandler:       s.onFiberError,
 		DisableDefaultDate: true,
