@@ -122,7 +122,7 @@ func TestDoorRefuses(t *testing.T) {
 		{"ann.analyze", `job`, "validation_error", "body: not valid JSON"},
 		{"ann.analyze", `[]`, "validation_error", "body: expected object"},
 		{"ann.analyze", `"{}"`, "validation_error", "body: expected object"},
-		{"ann.analyze", `{"payload":`, "validation_error", "body: unexpected end"},
+		{"ann.analyze", `{"payload":`, "validation_error", "body: not valid JSON"},
 		{"ann.analyze", `{} {}`, "validation_error", "after top-level value"},
 		{"ann.analyze", `{} x`, "validation_error", "after top-level value"},
 		{"ann.analyze", `{"stream":"NEXUS_EVENTS","seq":7}`, "validation_error", "unexpected property"},

@@ -248,15 +248,14 @@ func TestEncodedBodies(t *testing.T) {
 	require.Empty(t, w.recorded)
 }
 
-// bomb is two kilobytes that inflate to a gibibyte in two steps, or a megabyte
-// that does in one.
+// bomb inflates to 128 MiB, in so many steps.
 func bomb(t testing.TB, steps int) string {
 	t.Helper()
 	var out bytes.Buffer
-	w, err := gzip.NewWriterLevel(&out, gzip.BestCompression)
+	w, err := gzip.NewWriterLevel(&out, gzip.BestSpeed)
 	require.NoError(t, err)
 	zeros := make([]byte, 1<<20)
-	for range 1 << 10 {
+	for range 128 {
 		_, err = w.Write(zeros)
 		require.NoError(t, err)
 	}
@@ -279,7 +278,7 @@ func heldMemory() uint64 {
 func TestBombsTakeNoMemory(t *testing.T) {
 	w, g := start(t)
 	twice, once := bomb(t, 2), bomb(t, 1)
-	require.Less(t, len(twice), 10_000)
+	require.Less(t, len(twice), 20_000)
 	c := g.role(identity.Admin)
 	c.send(http.MethodGet, whoamiURL, "").is(http.StatusOK, nil)
 	runtime.GC()
@@ -304,7 +303,7 @@ func TestBombsTakeNoMemory(t *testing.T) {
 		}
 	}
 	var clients sync.WaitGroup
-	for range 50 {
+	for range 20 {
 		clients.Go(func() {
 			for _, path := range []string{"/api/v1/jobs/batch", "/api/v1/jobs/retry"} {
 				r := c.try(http.MethodPost, path, once, "Content-Encoding", "gzip")
@@ -318,8 +317,7 @@ func TestBombsTakeNoMemory(t *testing.T) {
 	close(stop)
 	grown := int64(<-highest) - int64(before)
 	t.Logf("held at most %d MiB more", grown>>20)
-	// Fifty clients send a megabyte each, which the gateway must have whole.
-	require.Less(t, grown, int64(128<<20))
+	require.Less(t, grown, int64(100<<20), "less than one of them")
 	require.Empty(t, w.recorded)
 }
 

@@ -52,7 +52,11 @@ func plainMessage(message string) string {
 		return message
 	case strings.HasPrefix(message, "unknown content type"):
 		return "expected Content-Type application/json"
-	case strings.HasPrefix(message, "invalid character"), strings.HasPrefix(message, "unexpected end of JSON"), strings.HasPrefix(message, "exceeded max depth"):
+	case strings.HasSuffix(message, "after top-level value"):
+		return "not valid JSON: there is more after top-level value"
+	case strings.HasPrefix(message, "unexpected end of JSON"):
+		return "not valid JSON: it ends too early"
+	case strings.HasPrefix(message, "invalid character"), strings.HasPrefix(message, "exceeded max depth"):
 		return "not valid JSON"
 	}
 	return "not a value that can be taken here"
