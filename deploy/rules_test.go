@@ -240,6 +240,8 @@ func timeToDrain(m *manifests, ref reference) []string {
 		if c.Lifecycle != nil && c.Lifecycle.PreStop != nil && c.Lifecycle.PreStop.Sleep != nil {
 			grace += c.Lifecycle.PreStop.Sleep.Seconds
 		}
+		leave := max(0, seconds(environ, ref, "NEXUS_HTTP_NOT_READY_SECONDS")) + max(0, seconds(environ, ref, "NEXUS_HTTP_CLOSING_SECONDS"))
+		p.add(leave < grace, "%s: clients are given %d s to leave, of %d s to drain", w, leave, grace)
 		given := w.pod.Spec.TerminationGracePeriodSeconds
 		p.add(given != nil && *given >= grace, "%s: is killed before its %d s have passed", w, grace)
 	}

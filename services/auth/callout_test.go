@@ -1,7 +1,9 @@
 package auth_test
 
 import (
+	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -270,6 +272,37 @@ func TestConnectionsAreEvents(t *testing.T) {
 	require.Equal(t, "NATS CONNECT", d.Endpoint)
 	require.Contains(t, s.log.String(), "a NATS client was refused")
 	require.NotContains(t, s.log.String(), "nobody's key")
+}
+
+// Many may share an address: good keys are let in at once whatever others do there,
+// and what is bad is slow and told once it was too many.
+func TestGuessingOverNATSIsSlow(t *testing.T) {
+	t.Parallel()
+	s := startSite(t)
+	guess := func() {
+		_, err := s.connect("x", nats.Token("nobody's key"))
+		if !errors.Is(err, nats.ErrAuthorization) {
+			t.Errorf("a guess was let in: %v", err)
+		}
+	}
+	for range 30 {
+		guess()
+	}
+	var guessers sync.WaitGroup
+	begun := time.Now()
+	for range 20 {
+		guessers.Go(func() { guess(); guess() })
+	}
+	for range 5 {
+		s.enter("dev-viewer", viewerKey).Close()
+	}
+	guessers.Wait()
+	require.Greater(t, time.Since(begun), 2*time.Second, "each guess waits for its answer")
+	stream, err := s.js.Stream(t.Context(), contract.StreamEvents)
+	require.NoError(t, err)
+	info, err := stream.Info(t.Context(), jetstream.WithSubjectFilter("nexus.events.auth.>"))
+	require.NoError(t, err)
+	require.Equal(t, map[string]uint64{"nexus.events.auth.failure.anonymous": 30, "nexus.events.auth.success.viewer": 5}, info.State.Subjects)
 }
 
 func TestNobodyGetsInWhilePostgresIsAway(t *testing.T) {

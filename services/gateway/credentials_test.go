@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -122,7 +124,7 @@ func TestKeyChangesReachAuth(t *testing.T) {
 		admin.send(http.MethodPost, "/api/v1/auth/keys", bad).fails(http.StatusUnprocessableEntity, "validation_error")
 	}
 	admin.send(http.MethodGet, "/api/v1/auth/keys?limit=0", "").fails(http.StatusUnprocessableEntity, "validation_error")
-	admin.send(http.MethodGet, "/api/v1/auth/keys/not-an-id", "").fails(http.StatusUnprocessableEntity, "validation_error")
+	admin.send(http.MethodGet, "/api/v1/auth/keys/not-an-id", "").fails(http.StatusNotFound, "not_found")
 	admin.send(http.MethodPut, "/api/v1/features/A%20B", `{}`).fails(http.StatusUnprocessableEntity, "validation_error")
 	admin.send(http.MethodPut, "/api/v1/features/on", `{"min_role":"root"}`).fails(http.StatusUnprocessableEntity, "validation_error")
 }
@@ -226,14 +228,71 @@ func TestGuessingIsSlow(t *testing.T) {
 	r := guess(3)
 	r.fails(http.StatusTooManyRequests, "rate_limited")
 	require.Equal(t, "20", r.header.Get("Retry-After"))
-	asked := len(w.requests(contract.RPCAuthVerify))
+	guess(4).fails(http.StatusTooManyRequests, "rate_limited")
+	asked, begun := len(w.requests(contract.RPCAuthVerify)), time.Now()
 	guess(4).fails(http.StatusTooManyRequests, "rate_limited")
 	g.bearing("ey.a.b").send(http.MethodGet, whoamiURL, "").fails(http.StatusTooManyRequests, "rate_limited")
-	require.Len(t, w.requests(contract.RPCAuthVerify), asked, "nobody is asked about further guesses")
+	require.Greater(t, time.Since(begun), 2*time.Second, "each has to wait for its answer")
+	require.Len(t, w.requests(contract.RPCAuthVerify), asked, "nobody is asked about the same guess again")
 	g.role(identity.Viewer).send(http.MethodGet, whoamiURL, "").is(http.StatusOK, nil)
 	g.nobody().send(http.MethodGet, whoamiURL, "").fails(http.StatusUnauthorized, "unauthorized")
 	w.clock.advance(20 * time.Second)
 	guess(5).fails(http.StatusUnauthorized, "unauthorized")
+}
+
+// Many may share an address. What is good is let in whatever others do there, also
+// what this gateway has not seen before, and soon; what is bad is slow.
+func TestGoodCredentialsAreNotRefusedForOthersFailures(t *testing.T) {
+	t.Parallel()
+	w, g := start(t, with(func(c *gateway.Config) { c.AuthFailures = 3 }))
+	for i := range 4 {
+		g.as("early-"+strconv.Itoa(i)).send(http.MethodGet, whoamiURL, "")
+	}
+	g.as("early-9").send(http.MethodGet, whoamiURL, "").fails(http.StatusTooManyRequests, "rate_limited")
+	stop, rounds := make(chan struct{}), atomic.Int64{}
+	var guessers sync.WaitGroup
+	for i := range 40 {
+		c := g.as("guesser-" + strconv.Itoa(i))
+		guessers.Go(func() {
+			for n := 0; ; n++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if r := c.try(http.MethodGet, whoamiURL, "", apiKey, fmt.Sprintf("guess-%d-%d", i, n)); r.err != nil || r.status != http.StatusTooManyRequests {
+					t.Errorf("a guess was answered %d %v", r.status, r.err)
+					return
+				}
+				rounds.Add(1)
+			}
+		})
+	}
+	testkit.Eventually(t, func() bool { return rounds.Load() >= 40 }, "nobody guesses")
+	begun := time.Now()
+	for i := range 20 {
+		owner := "new-" + strconv.Itoa(i)
+		w.caller(contract.VerifyReply{Owner: owner, Role: "viewer"})
+		g.as(owner).send(http.MethodGet, whoamiURL, "").is(http.StatusOK, nil)
+		g.bearing(w.bearer(owner)).send(http.MethodGet, whoamiURL, "").is(http.StatusOK, nil)
+	}
+	require.Less(t, time.Since(begun), 20*time.Second, "each waits half a second at most, and usually less")
+	guessed, took := rounds.Load(), time.Since(begun)
+	close(stop)
+	guessers.Wait()
+	require.Less(t, guessed-40, int64(40*(took.Seconds()+2)), "a guess a second and client")
+	// What was good a while ago is no guess, and one that ends is refused.
+	w.clock.advance(6 * time.Second)
+	g.as("new-0").send(http.MethodGet, whoamiURL, "").is(http.StatusOK, nil)
+	w.disable("new-0")
+	w.tell("nexus.events.key.disabled.viewer")
+	testkit.Eventually(t, func() bool {
+		return g.as("new-0").send(http.MethodGet, whoamiURL, "").status == http.StatusTooManyRequests
+	}, "it has ended")
+	// A key that was refused and is good now is let in once it was told.
+	w.caller(contract.VerifyReply{Owner: "new-0", Role: "viewer"})
+	w.tell("nexus.events.key.enabled.viewer")
+	testkit.Eventually(t, func() bool { return g.as("new-0").send(http.MethodGet, whoamiURL, "").status == http.StatusOK }, "it is good again")
 }
 
 // Who stands behind a proxy is believed only where the proxy is known.

@@ -39,8 +39,8 @@ func TestDeadLettersThatCannotBeAreNotAskedFor(t *testing.T) {
 	c := g.role(identity.Admin)
 	for _, r := range letterRoutes() {
 		for _, id := range []string{"0", "-1", "1.5", "7x", "0x7", "1e3", "9223372036854775808", "%00", "%20", uuid.NewString(), strings.Repeat("9", 5000)} {
-			p := c.send(r.method, lettersURL+"/"+id+r.what, "").fails(http.StatusUnprocessableEntity, "validation_error")
-			require.Equal(t, "path.id", p.Errors[0].Location, "%s %.80q", r.what, id)
+			p := c.send(r.method, lettersURL+"/"+id+r.what, "").fails(http.StatusNotFound, "not_found")
+			require.Equal(t, "There is no such dead letter.", p.Detail, "%s %.80q", r.what, id)
 		}
 	}
 	c.send(http.MethodPost, lettersURL+"/7/replay?force=perhaps", "").fails(http.StatusUnprocessableEntity, "validation_error")

@@ -119,10 +119,10 @@ func TestDoorRefuses(t *testing.T) {
 	rejected, dead := w.events(contract.AreaSubmit), w.graveyard()
 	for _, tc := range []struct{ subject, body, code, detail string }{
 		{"ann.analyze", ``, "validation_error", "request body is required"},
-		{"ann.analyze", `job`, "validation_error", "body: invalid character"},
+		{"ann.analyze", `job`, "validation_error", "body: not valid JSON"},
 		{"ann.analyze", `[]`, "validation_error", "body: expected object"},
 		{"ann.analyze", `"{}"`, "validation_error", "body: expected object"},
-		{"ann.analyze", `{"payload":`, "validation_error", "body: unexpected end"},
+		{"ann.analyze", `{"payload":`, "validation_error", "body: not valid JSON"},
 		{"ann.analyze", `{} {}`, "validation_error", "after top-level value"},
 		{"ann.analyze", `{} x`, "validation_error", "after top-level value"},
 		{"ann.analyze", `{"stream":"NEXUS_EVENTS","seq":7}`, "validation_error", "unexpected property"},

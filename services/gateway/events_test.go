@@ -233,7 +233,7 @@ func TestEventStreamsAreRefused(t *testing.T) {
 		c.send(http.MethodGet, eventsURL+"?"+query, "").fails(http.StatusUnprocessableEntity, "validation_error")
 	}
 	c.send(http.MethodGet, eventsURL+"?area=auth", "").fails(http.StatusForbidden, "forbidden")
-	c.send(http.MethodGet, "/api/v1/jobs/x/events", "").fails(http.StatusUnprocessableEntity, "validation_error")
+	c.send(http.MethodGet, "/api/v1/jobs/x/events", "").fails(http.StatusNotFound, "not_found")
 	w.answer(contract.RPCJobsGet, refuses(fault.NotFoundf("Job not found")))
 	c.send(http.MethodGet, "/api/v1/jobs/"+uuid.NewString()+"/events", "").fails(http.StatusNotFound, "not_found")
 }

@@ -44,11 +44,16 @@ type Config struct {
 	SyncWaitSeconds float64 `env:"SYNC_WAIT_SECONDS" envDefault:"30" doc:"How long a sync submit waits for its job to finish, in seconds."`
 	MaxBodyBytes    int     `env:"HTTP_MAX_BODY_BYTES" envDefault:"1048576" doc:"The largest request body, in bytes, of routes that have no limit of their own."`
 	MaxBatchBytes   int     `env:"HTTP_MAX_BATCH_BYTES" envDefault:"16777216" doc:"The largest request body of a batch of jobs, in bytes."`
-	MaxPayloadBytes int     `env:"MAX_PAYLOAD_BYTES" envDefault:"8388608" doc:"The largest payload of a job, in bytes."`
-	ShadowEnabled   bool    `env:"SHADOW_EXECUTION_ENABLED" envDefault:"false" doc:"Allow execution_mode shadow where the feature shadow_execution is open."`
-	RateLimits      string  `env:"RATE_LIMIT_DEFAULTS" envDefault:"viewer=6000,operator=60000,researcher=60000,admin=60000" doc:"Requests a minute of a key, by role, for keys without a limit of their own; 0 is no limit."`
-	AuthFailures    int     `env:"AUTH_FAILURES_PER_MINUTE" envDefault:"30" doc:"How often an address may show a bad key or token, a minute; then it has to wait. 0 is no limit."`
-	TrustedProxies  string  `env:"TRUSTED_PROXIES" doc:"The networks of proxies whose X-Forwarded-For is believed, for example 10.0.0.0/8,::1/128."`
+	ReadSilence     float64 `env:"HTTP_READ_SILENCE_SECONDS" envDefault:"30" doc:"How long a client may send nothing in the middle of a request, and take for its headers, in seconds."`
+	ReadWhole       float64 `env:"HTTP_READ_SECONDS" envDefault:"600" doc:"How long a request body may take to arrive while it flows, and a client to take an answer, in seconds."`
+	// NotReady and Closing follow from the environment where they are not set.
+	NotReady        *float64 `env:"HTTP_NOT_READY_SECONDS" doc:"When the process stops: how long it serves on while /readyz says 503, in seconds; at least as long as load balancers take to notice. Default: 5 in prod, otherwise 0."`
+	Closing         *float64 `env:"HTTP_CLOSING_SECONDS" doc:"When the process stops: how long answers then carry Connection: close, before what is left is closed, in seconds. Default: 5 in prod, otherwise 0."`
+	MaxPayloadBytes int      `env:"MAX_PAYLOAD_BYTES" envDefault:"8388608" doc:"The largest payload of a job, in bytes."`
+	ShadowEnabled   bool     `env:"SHADOW_EXECUTION_ENABLED" envDefault:"false" doc:"Allow execution_mode shadow where the feature shadow_execution is open."`
+	RateLimits      string   `env:"RATE_LIMIT_DEFAULTS" envDefault:"viewer=6000,operator=60000,researcher=60000,admin=60000" doc:"Requests a minute of a key, by role, for keys without a limit of their own; 0 is no limit."`
+	AuthFailures    int      `env:"AUTH_FAILURES_PER_MINUTE" envDefault:"30" doc:"How often an address may show a bad key or token, a minute; further ones are slowed down and answered 429. Good ones are let in all the same. 0 is no limit."`
+	TrustedProxies  string   `env:"TRUSTED_PROXIES" doc:"The networks of proxies whose X-Forwarded-For is believed, for example 10.0.0.0/8,::1/128."`
 
 	SSEMaxPerKey        int     `env:"SSE_MAX_PER_KEY" envDefault:"16" doc:"How many event streams one API key may have open at one gateway."`
 	SSEMaxTotal         int     `env:"SSE_MAX_TOTAL" envDefault:"2000" doc:"How many event streams may be open at one gateway."`
@@ -78,6 +83,18 @@ func (c Config) Validate() error {
 	if c.MaxBatchBytes < 1024 || c.MaxBatchBytes > 64<<20 {
 		errs = append(errs, fmt.Errorf("NEXUS_HTTP_MAX_BATCH_BYTES is %d: want 1024 to 67108864", c.MaxBatchBytes))
 	}
+	if !between(c.ReadSilence, 0.1, 3600) {
+		errs = append(errs, fmt.Errorf("NEXUS_HTTP_READ_SILENCE_SECONDS is %g: want 0.1 to 3600", c.ReadSilence))
+	}
+	if !between(c.ReadWhole, c.ReadSilence, 86_400) {
+		errs = append(errs, fmt.Errorf("NEXUS_HTTP_READ_SECONDS is %g: want at least NEXUS_HTTP_READ_SILENCE_SECONDS, at most 86400", c.ReadWhole))
+	}
+	if !between(orZero(c.NotReady), 0, 600) {
+		errs = append(errs, fmt.Errorf("NEXUS_HTTP_NOT_READY_SECONDS is %g: want 0 to 600", *c.NotReady))
+	}
+	if !between(orZero(c.Closing), 0, 600) {
+		errs = append(errs, fmt.Errorf("NEXUS_HTTP_CLOSING_SECONDS is %g: want 0 to 600", *c.Closing))
+	}
 	if c.MaxPayloadBytes < 1024 || c.MaxPayloadBytes > contract.MaxPayload {
 		errs = append(errs, fmt.Errorf("NEXUS_MAX_PAYLOAD_BYTES is %d: want 1024 to %d", c.MaxPayloadBytes, contract.MaxPayload))
 	}
@@ -94,6 +111,37 @@ func (c Config) Validate() error {
 		errs = append(errs, fmt.Errorf("NEXUS_SSE_MAX_SECONDS is %g: want 1 to 86400", c.SSEMaxSeconds))
 	}
 	return errors.Join(errs...)
+}
+
+// between is false for what is not a number, too.
+func between(x, least, most float64) bool { return x >= least && x <= most }
+
+func orZero(f *float64) float64 {
+	if f == nil {
+		return 0
+	}
+	return *f
+}
+
+// Leaving is how long clients are given to leave when the process stops, before
+// connections are closed.
+func (c Config) Leaving() time.Duration { return seconds(orZero(c.NotReady) + orZero(c.Closing)) }
+
+// leavingInProduction is the default of each step there, in seconds.
+const leavingInProduction = 5.0
+
+// Complete fills in the settings that follow from others: on a terminal nobody
+// waits for a load balancer. grace is how long the process lets a part drain.
+func (c *Config) Complete(production bool, grace time.Duration) {
+	wait := 0.0
+	if production {
+		wait = min(leavingInProduction, grace.Seconds()/4)
+	}
+	for _, step := range []**float64{&c.NotReady, &c.Closing} {
+		if *step == nil {
+			*step = &wait
+		}
+	}
 }
 
 func (c Config) proxies() ([]netip.Prefix, error) {
@@ -182,6 +230,8 @@ func httpOptions(cfg Config, version string) (httpapi.Options, error) {
 	proxies, err := cfg.proxies()
 	return httpapi.Options{
 		SyncWait: seconds(cfg.SyncWaitSeconds), AuthFailures: cfg.AuthFailures, Proxies: proxies,
+		ReadSilence: seconds(cfg.ReadSilence), ReadWhole: seconds(cfg.ReadWhole),
+		NotReady: seconds(orZero(cfg.NotReady)), Closing: seconds(orZero(cfg.Closing)),
 		MaxBody: cfg.MaxBodyBytes, MaxBatch: cfg.MaxBatchBytes, MaxPayload: cfg.MaxPayloadBytes, Version: version,
 		Streams: eventstream.Options{
 			PerKey: cfg.SSEMaxPerKey, Total: cfg.SSEMaxTotal, Heartbeat: seconds(cfg.SSEHeartbeatSeconds), MaxAge: seconds(cfg.SSEMaxSeconds),

@@ -527,6 +527,7 @@ func (w *world) gateway(settings ...setting) *instance {
 	w.t.Cleanup(nc.Close)
 	cfg := gateway.Config{
 		HTTPAddr: listener.Addr().String(), RawModeEnabled: true, AsyncEnabled: true, SyncWaitSeconds: 60, MaxBodyBytes: 1 << 20, MaxBatchBytes: 4 << 20, MaxPayloadBytes: maxPayload,
+		ReadSilence: 30, ReadWhole: 600,
 		SSEMaxPerKey: 16, SSEMaxTotal: 2000, SSEHeartbeatSeconds: 15, SSEMaxSeconds: 3600,
 	}
 	deps := gateway.Deps{

@@ -210,9 +210,12 @@ func TestSettings(t *testing.T) {
 	require.Equal(t, gateway.Config{
 		HTTPAddr: "127.0.0.1:8080", RawModeEnabled: true, AsyncEnabled: true, SyncWaitSeconds: 30, MaxBodyBytes: 1 << 20,
 		RateLimits: "viewer=6000,operator=60000,researcher=60000,admin=60000", AuthFailures: 30, MaxBatchBytes: 16 << 20, MaxPayloadBytes: 8 << 20,
+		ReadSilence: 30, ReadWhole: 600,
 		SSEMaxPerKey: 16, SSEMaxTotal: 2000, SSEHeartbeatSeconds: 15, SSEMaxSeconds: 3600,
 	}, cfg)
 	for _, tc := range []struct{ setting, value string }{
+		{"NEXUS_HTTP_NOT_READY_SECONDS", "-1"},
+		{"NEXUS_HTTP_CLOSING_SECONDS", "601"},
 		{"NEXUS_HTTP_ADDR", "8080"},
 		{"NEXUS_HTTP_ADDR", "localhost"},
 		{"NEXUS_HTTP_ADDR", "a:b:c"},
@@ -223,6 +226,11 @@ func TestSettings(t *testing.T) {
 		{"NEXUS_HTTP_MAX_BODY_BYTES", "1023"},
 		{"NEXUS_HTTP_MAX_BODY_BYTES", "67108865"},
 		{"NEXUS_HTTP_MAX_BODY_BYTES", "1MB"},
+		{"NEXUS_HTTP_READ_SILENCE_SECONDS", "0"},
+		{"NEXUS_HTTP_READ_SILENCE_SECONDS", "3601"},
+		{"NEXUS_HTTP_READ_SILENCE_SECONDS", "NaN"},
+		{"NEXUS_HTTP_READ_SECONDS", "29"},
+		{"NEXUS_HTTP_READ_SECONDS", "+Inf"},
 		{"NEXUS_RAW_MODE_ENABLED", "maybe"},
 		{"NEXUS_ASYNC_JOBS_ENABLED", "2"},
 		{"NEXUS_RATE_LIMIT_DEFAULTS", "root=1"},
@@ -249,6 +257,7 @@ func TestSettings(t *testing.T) {
 		{"NEXUS_SYNC_WAIT_SECONDS", "600"},
 		{"NEXUS_HTTP_MAX_BODY_BYTES", "1024"},
 		{"NEXUS_HTTP_MAX_BODY_BYTES", "67108864"},
+		{"NEXUS_HTTP_READ_SECONDS", "30"},
 		{"NEXUS_RAW_MODE_ENABLED", "false"},
 		{"NEXUS_RATE_LIMIT_DEFAULTS", ""},
 		{"NEXUS_RATE_LIMIT_DEFAULTS", " viewer = 0 , admin=1000000,"},

@@ -181,14 +181,25 @@ func TestParametersThatAreRefused(t *testing.T) {
 		require.Equal(t, "query."+strings.Split(bad, "=")[0], p.Errors[0].Location, bad)
 	}
 	c.send(http.MethodGet, "/api/v1/analysis/runs?document_id=x", "").fails(http.StatusUnprocessableEntity, "validation_error")
+	// What cannot exist does not exist, in the words of the service that would
+	// have looked for it.
+	missing := []string{
+		"Job not found", "Document not found", "Ingest job not found", "Analysis run not found", "Key not found", "Webhook not found", "There is no such dead letter.",
+	}
+	for path, sentence := range map[string]string{"documents/does-not-exist": missing[1], "jobs/does-not-exist": missing[0], "ingest/jobs/x": missing[2], "analysis/runs/x": missing[3]} {
+		require.Equal(t, sentence, c.send(http.MethodGet, "/api/v1/"+path, "").fails(http.StatusNotFound, "not_found").Detail)
+	}
+	p := c.send(http.MethodPost, "/api/v1/webhooks/"+uuid.NewString()+"/deliveries/x/redeliver", "").fails(http.StatusNotFound, "not_found")
+	require.Equal(t, "Delivery not found", p.Detail)
 	for _, o := range operations() {
 		if !strings.Contains(o.path, "{id}") {
 			continue
 		}
 		for _, bad := range []string{"x", "0", uuid.NewString() + "0", uuid.NewString()[1:], "%00", "..%2f..%2fetc%2fpasswd", "'; DROP TABLE jobs; --", strings.Repeat("a", 5000)} {
 			path := strings.NewReplacer("{id}", strings.ReplaceAll(bad, " ", "%20"), "{delivery}", uuid.NewString()).Replace(o.path)
-			p := c.send(o.method, path, o.body).fails(http.StatusUnprocessableEntity, "validation_error")
-			require.Equal(t, "path.id", p.Errors[0].Location, "%s %q", o.path, bad)
+			p := c.send(o.method, path, o.body).fails(http.StatusNotFound, "not_found")
+			require.Contains(t, missing, p.Detail, "%s %q", o.path, bad)
+			require.Empty(t, p.Errors, "%s %q", o.path, bad)
 		}
 	}
 	for _, subject := range []string{contract.RPCJobsGet, contract.RPCJobsCancel, contract.RPCCorpusDocument, contract.RPCCorpusIngestJob, contract.RPCPluginsRun} {

@@ -129,10 +129,12 @@ func TestBadWebhookRequests(t *testing.T) {
 		r := c.send(http.MethodPatch, webhooksURL+"/"+id, bad)
 		require.Equal(t, http.StatusUnprocessableEntity, r.status, "%s: %s", bad, r.body)
 	}
-	for _, url := range []string{"/nope", "/" + id + "/deliveries?status=odd", "/" + id + "/deliveries?limit=0", "/" + id + "/deliveries?limit=1001", "?limit=101", "?offset=-1"} {
+	for _, url := range []string{"/" + id + "/deliveries?status=odd", "/" + id + "/deliveries?limit=0", "/" + id + "/deliveries?limit=1001", "?limit=101", "?offset=-1"} {
 		c.send(http.MethodGet, webhooksURL+url, "").fails(http.StatusUnprocessableEntity, "validation_error")
 	}
+	c.send(http.MethodGet, webhooksURL+"/nope", "").fails(http.StatusNotFound, "not_found")
 	w.mu.Lock()
+	require.Empty(t, w.asked[contract.RPCWebhook])
 	require.Empty(t, w.asked[contract.RPCWebhookCreate])
 	require.Empty(t, w.asked[contract.RPCWebhookUpdate])
 	w.mu.Unlock()

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"nexus.internal/libs/config"
 	"nexus.internal/libs/pg"
@@ -78,6 +79,7 @@ func LoadConfig(environ map[string]string, services ...string) (Config, error) {
 			cfg.SchemaMode = SchemaMigrateOnly
 		}
 	}
+	cfg.Gateway.Complete(cfg.Auth.Environment == "prod", cfg.grace())
 	if cfg.NATSURL == "" && cfg.NATSKeys == "" {
 		cfg.NATSKeys = filepath.Join(cfg.DataDir, "keys")
 	}
@@ -86,6 +88,8 @@ func LoadConfig(environ map[string]string, services ...string) (Config, error) {
 	}
 	return cfg, nil
 }
+
+func (c *Config) grace() time.Duration { return time.Duration(c.ShutdownGrace) * time.Second }
 
 // Validate implements config.Validator.
 func (c *Config) Validate() error {
@@ -99,6 +103,10 @@ func (c *Config) Validate() error {
 		errs = append(errs, fmt.Errorf("NEXUS_SHUTDOWN_GRACE_SECONDS is %d: want 1 to 3600", c.ShutdownGrace))
 	}
 	errs = append(errs, c.checkAddresses())
+	if c.Gateway.Leaving() > 0 && c.Gateway.Leaving() >= c.grace() {
+		errs = append(errs, fmt.Errorf("NEXUS_HTTP_NOT_READY_SECONDS and NEXUS_HTTP_CLOSING_SECONDS are %s together: want less than NEXUS_SHUTDOWN_GRACE_SECONDS, which is %d",
+			c.Gateway.Leaving(), c.ShutdownGrace))
+	}
 	switch c.LogLevel {
 	case "trace", "debug", "info", "warn", "error":
 	default:

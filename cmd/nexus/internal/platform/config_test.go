@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -25,6 +26,18 @@ func TestSettingsThatFollowFromOthers(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, platform.SchemaMigrateOnly, prod.SchemaMode)
 	require.Empty(t, prod.NATSKeys, "another server's keys are not made up")
+	require.Zero(t, dev.Gateway.Leaving(), "nobody waits on a terminal")
+	require.Equal(t, 10*time.Second, prod.Gateway.Leaving())
+	short := load(t, map[string]string{"NEXUS_ENVIRONMENT": "prod", "NEXUS_SHUTDOWN_GRACE_SECONDS": "8"})
+	require.Equal(t, 4*time.Second, short.Gateway.Leaving(), "there is time left to close what is left")
+	said := load(t, map[string]string{"NEXUS_ENVIRONMENT": "prod", "NEXUS_HTTP_NOT_READY_SECONDS": "0", "NEXUS_HTTP_CLOSING_SECONDS": "2.5"})
+	require.Equal(t, 2500*time.Millisecond, said.Gateway.Leaving())
+	for _, bad := range []string{"-1", "601", "NaN", "30"} {
+		_, err = platform.LoadConfig(map[string]string{"NEXUS_HTTP_NOT_READY_SECONDS": bad})
+		require.ErrorContains(t, err, "NEXUS_HTTP_NOT_READY_SECONDS", bad)
+		_, err = platform.LoadConfig(map[string]string{"NEXUS_HTTP_CLOSING_SECONDS": bad})
+		require.ErrorContains(t, err, "NEXUS_HTTP_CLOSING_SECONDS", bad)
+	}
 }
 
 func TestEveryBadSettingIsNamed(t *testing.T) {

@@ -87,13 +87,14 @@ type Service struct {
 	now    func() time.Time
 	events *nats.Conn
 	guests *guests
+	failed *failures
 }
 
 // New makes the service.
 func New(d Deps) *Service {
 	return &Service{
 		nc: d.NC, keys: d.Keys, verify: d.Verifier, pub: d.Publisher, log: d.Log, now: d.Now, events: d.Events,
-		guests: newGuests(d.System, d.Log, d.Now),
+		guests: newGuests(d.System, d.Log, d.Now), failed: newFailures(d.Now),
 	}
 }
 
@@ -198,8 +199,7 @@ func (s *Service) admit(ctx context.Context, request *jwt.AuthorizationRequestCl
 		return "", errors.New("no key was presented")
 	}
 	hash := identity.HashKey(secret)
-	who, err := s.verify.Verify(ctx, contract.VerifyRequest{KeyHash: hash})
-	s.tell(ctx, hash, who, err, request.ClientInformation.Host)
+	who, err := s.check(ctx, hash, request.ClientInformation.Host)
 	if err != nil {
 		return "", err
 	}
@@ -218,6 +218,23 @@ func (s *Service) admit(ctx context.Context, request *jwt.AuthorizationRequestCl
 	}
 	s.guests.add(who.KeyID, guest{server: request.Server.ID, client: request.ClientInformation.ID, until: until})
 	return token, nil
+}
+
+// check answers who a key belongs to. Failures that are too many for their address
+// wait for their answer, and are not told: they could fill the audit trail.
+func (s *Service) check(ctx context.Context, hash, address string) (contract.VerifyReply, error) {
+	done, ok := s.failed.check(ctx)
+	if !ok {
+		return contract.VerifyReply{}, errors.New("too many keys are being checked")
+	}
+	who, err := s.verify.Verify(ctx, contract.VerifyRequest{KeyHash: hash})
+	done()
+	if fault.KindOf(err) == fault.Unauthenticated && s.failed.count(address) {
+		s.failed.hold(ctx)
+		return who, err
+	}
+	s.tell(ctx, hash, who, err, address)
+	return who, err
 }
 
 // tell publishes who was let in, or was not. A broker that is away must not keep

@@ -27,6 +27,8 @@ const (
 	rememberTypesFor = 2 * time.Second
 	// maxRemembered bounds the memory of the cache.
 	maxRemembered = 10_000
+	// maxAsked is how many questions about callers may be open at once.
+	maxAsked = 64
 	// askWithin bounds a question that several requests may wait for.
 	askWithin = 5 * time.Second
 )
@@ -57,11 +59,16 @@ type Admission struct {
 	schemas *schemas
 
 	asking singleflight.Group
-	mu     sync.RWMutex
+	// asked bounds how many questions about callers are open at once: unknown
+	// keys are free to make, and each is a question.
+	asked chan struct{}
+	mu    sync.RWMutex
 	// heard counts the changes heard of: an answer that was asked for before one
 	// is not remembered.
-	heard    uint64
-	known    map[string]remembered
+	heard uint64
+	known map[string]remembered
+	// refused are keys that were not good a moment ago.
+	refused  map[string]time.Time
 	features map[string]contract.Feature
 	types    map[string]contract.JobType
 	// typesUntil and featuresUntil are when they must be asked for again.
@@ -77,7 +84,7 @@ type remembered struct {
 
 // New makes an admission. tokens checks tokens.
 func New(nc *nats.Conn, tokens *token.Verifier, opts Options, log zerolog.Logger, now func() time.Time) *Admission {
-	return &Admission{nc: nc, tokens: tokens, log: log, now: now, opts: opts, schemas: newSchemas(), known: map[string]remembered{}}
+	return &Admission{nc: nc, tokens: tokens, log: log, now: now, opts: opts, schemas: newSchemas(), asked: make(chan struct{}, maxAsked), known: map[string]remembered{}, refused: map[string]time.Time{}}
 }
 
 // ErrUnauthenticated is the one answer to every missing or bad key or token.
@@ -91,6 +98,16 @@ func (a *Admission) Known(c Credential) (identity.Caller, bool) {
 		return identity.Caller{}, false
 	}
 	return a.recall(byHash + identity.HashKey(c.Key))
+}
+
+// Refused says that a key was not good a moment ago, and nothing was heard since.
+func (a *Admission) Refused(c Credential) bool {
+	if c.Key == "" || len(c.Key) > identity.MaxKey {
+		return false
+	}
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	return a.now().Before(a.refused[byHash+identity.HashKey(c.Key)])
 }
 
 // Identify answers who presented a credential.
@@ -153,11 +170,18 @@ func (a *Admission) ask(ctx context.Context, memory, subject string, req any) (i
 }
 
 func (a *Admission) learn(ctx context.Context, memory, subject string, req any) (identity.Caller, error) {
+	select {
+	case a.asked <- struct{}{}:
+		defer func() { <-a.asked }()
+	case <-ctx.Done():
+		return identity.Caller{}, fault.Wrap(fault.Unavailable, ctx.Err(), "Keys cannot be checked now.")
+	}
 	a.mu.RLock()
 	heard := a.heard
 	a.mu.RUnlock()
 	reply, err := bus.Call[contract.VerifyReply](ctx, a.nc, subject, req)
 	if err != nil {
+		a.refuse(memory, heard, err)
 		return identity.Caller{}, err
 	}
 	role, err := identity.ParseRole(reply.Role)
@@ -184,6 +208,22 @@ func (a *Admission) learn(ctx context.Context, memory, subject string, req any) 
 	}
 	a.known[memory] = remembered{caller, until}
 	return caller, nil
+}
+
+// refuse remembers that a caller is not known.
+func (a *Admission) refuse(memory string, heard uint64, err error) {
+	if fault.KindOf(err) != fault.Unauthenticated {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.heard != heard {
+		return
+	}
+	if len(a.refused) >= maxRemembered {
+		clear(a.refused)
+	}
+	a.refused[memory] = a.now().Add(rememberFor)
 }
 
 // RequireRole refuses callers below a role.

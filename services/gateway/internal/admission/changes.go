@@ -46,5 +46,6 @@ func (a *Admission) forget() {
 	defer a.mu.Unlock()
 	a.heard++
 	clear(a.known)
+	clear(a.refused)
 	a.features, a.featuresUntil = nil, a.now()
 }

@@ -64,7 +64,9 @@ func (s *Server) exportAudit(ctx context.Context, in *AuditFilter) (*huma.Stream
 	return &huma.StreamResponse{Body: func(out huma.Context) {
 		out.SetHeader("Content-Type", "application/x-ndjson")
 		out.SetHeader("Content-Disposition", `attachment; filename="nexus-audit.jsonl"`)
-		s.writeAudit(out, q, page)
+		if !isHead(out) {
+			s.writeAudit(out, q, page)
+		}
 	}}, nil
 }
 

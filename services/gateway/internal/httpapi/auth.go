@@ -2,8 +2,8 @@ package httpapi
 
 import (
 	"context"
-	"encoding/json"
 	"math"
+	"net/http"
 	"strconv"
 	"time"
 
@@ -16,6 +16,7 @@ import (
 	"nexus.internal/services/gateway/internal/admission"
 	"nexus.internal/services/gateway/internal/decision"
 	"nexus.internal/services/gateway/internal/limit"
+	"nexus.internal/services/gateway/internal/reqbody"
 )
 
 // metaRole is the operation metadata that names the least role; operations
@@ -62,8 +63,8 @@ func (s *Server) authenticate(ctx huma.Context, next func(huma.Context)) {
 }
 
 // identify answers who the caller is. Whoever guesses is slowed down by address:
-// a new guess is no new bucket. A key that was good a moment ago is let in even
-// from an address that others guess from.
+// a new guess is no new bucket. Many may share an address, so what is good is let
+// in whatever others did there.
 func (s *Server) identify(ctx huma.Context, credential admission.Credential, d *decision.Decision) (identity.Caller, error) {
 	caller, known := s.deps.Admission.Known(credential)
 	if credential == (admission.Credential{}) {
@@ -72,25 +73,48 @@ func (s *Server) identify(ctx huma.Context, credential admission.Credential, d *
 		return caller, admission.ErrUnauthenticated()
 	}
 	if !known {
-		if wait, blocked := s.guesses.blocked(d.Address); blocked {
-			return caller, tooOften(wait, "Too many failed logins from this address; try again later")
-		}
+		wait, blocked := s.guesses.blocked(d.Address)
 		var err error
-		if caller, err = s.deps.Admission.Identify(ctx.Context(), credential); err != nil {
-			return caller, s.notKnown(ctx.Context(), credential, d, err)
+		if caller, err = s.check(ctx.Context(), credential, d.Address, blocked); err != nil {
+			return caller, s.notKnown(ctx.Context(), credential, d, err, wait, blocked)
 		}
+		s.guesses.met(credential.KeyHash())
 	}
 	d.Actor, d.Role, d.KeyHashPrefix = caller.Owner, string(caller.Role), caller.KeyHashPrefix
 	return caller, nil
 }
 
-func (s *Server) notKnown(ctx context.Context, credential admission.Credential, d *decision.Decision, err error) error {
+// check asks who presented a credential. Where others have failed too often, what
+// could be a guess waits its turn: a key that is not known to be good, but no
+// token, which nobody can make.
+func (s *Server) check(ctx context.Context, credential admission.Credential, address string, blocked bool) (identity.Caller, error) {
+	if blocked && credential.Key != "" && !s.guesses.familiar(credential.KeyHash()) {
+		if s.deps.Admission.Refused(credential) {
+			return identity.Caller{}, admission.ErrUnauthenticated()
+		}
+		if !s.guesses.turn(ctx, address) {
+			return identity.Caller{}, fault.Unavailablef("Too many keys are being tried from this address; try again later.")
+		}
+	}
+	return s.deps.Admission.Identify(ctx, credential)
+}
+
+const tooManyFailures = "Too many failed logins from this address; try again later"
+
+// notKnown counts a failure, or slows down one that is too many. Those are not
+// noted: they could fill the audit trail.
+func (s *Server) notKnown(ctx context.Context, credential admission.Credential, d *decision.Decision, err error, wait time.Duration, blocked bool) error {
 	if fault.KindOf(err) != fault.Unauthenticated {
 		return err
 	}
+	s.guesses.forget(credential.KeyHash())
+	if blocked {
+		s.guesses.hold(ctx)
+		return tooOften(wait, tooManyFailures)
+	}
 	d.What, d.KeyHashPrefix = contract.WhatAuthFailure, identity.HashPrefix(credential.KeyHash())
 	if wait, blocked := s.guesses.failed(ctx, d.Address); blocked {
-		return tooOften(wait, "Too many failed logins from this address; try again later")
+		return tooOften(wait, tooManyFailures)
 	}
 	return err
 }
@@ -140,20 +164,18 @@ func tooOften(wait time.Duration, detail string) error {
 // refuse writes an error before an operation has begun.
 func (s *Server) refuse(ctx huma.Context, err error) {
 	p := problemOf(ctx.Context(), err)
-	if fault.KindOf(err) == fault.Internal {
+	if p.Status == http.StatusInternalServerError {
 		s.log.Error().Err(err).Str(telemetry.FieldRequestID, p.RequestID).Msg("request failed")
 	}
 	if after := retryAfterOf(p.Status, err); after != "" {
 		ctx.SetHeader("Retry-After", after)
 	}
-	body, encErr := json.Marshal(p)
-	if encErr != nil {
-		ctx.SetStatus(500)
-		return
+	if p.Status == http.StatusUnsupportedMediaType {
+		ctx.SetHeader("Accept-Encoding", reqbody.Encodings)
 	}
 	ctx.SetHeader("Content-Type", problemType)
 	ctx.SetStatus(p.Status)
-	if _, err := ctx.BodyWriter().Write(body); err != nil {
+	if _, err := ctx.BodyWriter().Write(p.encode()); err != nil {
 		s.log.Debug().Err(err).Msg("could not write an error")
 	}
 }

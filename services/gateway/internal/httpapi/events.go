@@ -160,6 +160,11 @@ func (s *Server) writeStream(hc huma.Context, opened *eventstream.Stream, leave 
 	// Proxies that collect an answer before they pass it on would hold back events.
 	hc.SetHeader("X-Accel-Buffering", "no")
 	hc.SetStatus(http.StatusOK)
+	if isHead(hc) {
+		opened.Close()
+		leave()
+		return
+	}
 	raw := humafiber.Unwrap(hc).Context()
 	// Its deadlines are those of the stream; nothing else may be answered on it.
 	raw.SetConnectionClose()

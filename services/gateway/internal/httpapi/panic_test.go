@@ -56,7 +56,7 @@ func TestPanicIsAnAnswer(t *testing.T) {
 	tokens, err := token.NewVerifier(token.Settings{Algorithm: token.HS256, Secret: token.DevSecret, ExpiryMinutes: 15, LifetimeHours: 12}, time.Now)
 	require.NoError(t, err)
 	buckets := limit.New(nc, "one", zerolog.Nop(), time.Now)
-	testkit.Start(t, services, httpapi.New(httpapi.Options{SyncWait: time.Second, MaxBody: 1 << 20, Version: "1"}, httpapi.Deps{
+	testkit.Start(t, services, httpapi.New(httpapi.Options{ReadSilence: time.Minute, ReadWhole: time.Minute, SyncWait: time.Second, MaxBody: 1 << 20, Version: "1"}, httpapi.Deps{
 		NC: nc, Listener: listener, Admission: admission.New(nc, tokens, admission.Options{AsyncEnabled: true}, zerolog.Nop(), time.Now), Submitter: broken{},
 		Watcher: await.New(nc, nil, zerolog.Nop()), Decisions: decision.New(bus.NewPublisher(testkit.JetStream(t, nc), "gateway", time.Now), zerolog.Nop(), time.Now),
 		Limits: quota.New(buckets, nil), Buckets: buckets, Log: zerolog.New(log),

@@ -12,6 +12,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"nexus.internal/libs/fault"
+	"nexus.internal/services/gateway/internal/reqbody"
 )
 
 // Problem is the body of every error (RFC 9457).
@@ -34,8 +35,6 @@ func (p *Problem) GetStatus() int { return p.Status }
 
 // ContentType implements huma.ContentTypeFilter.
 func (p *Problem) ContentType(string) string { return problemType }
-
-const bodyTooLarge = "The body is larger than this server takes."
 
 const problemType = "application/problem+json"
 
@@ -100,11 +99,53 @@ func newProblem(status int, code, detail, requestID string) *Problem {
 
 // problemOf is how an outsider sees an error.
 func problemOf(ctx context.Context, err error) *Problem {
+	if p, ok := bodyRefusal(err); ok {
+		p.RequestID = requestIDOf(ctx)
+		return p
+	}
 	public := fault.Public(err)
 	p := newProblem(statusOf(public.Kind), public.Code, public.Detail, requestIDOf(ctx))
 	p.Errors = public.Fields
 	return p
 }
+
+// encode is the problem as JSON.
+func (p *Problem) encode() []byte {
+	body, err := json.Marshal(p)
+	if err != nil {
+		// It holds nothing but strings and numbers.
+		return []byte(`{}`)
+	}
+	return body
+}
+
+// sentenceFor is what a client is told where only the status is known. Library
+// texts are not passed on: they quote the request.
+func sentenceFor(status int) string {
+	switch status {
+	case http.StatusBadRequest:
+		return "The request cannot be read."
+	case http.StatusNotFound:
+		return "There is nothing at this path."
+	case http.StatusMethodNotAllowed:
+		return "This path does not take this method."
+	case http.StatusRequestTimeout:
+		return "The request did not arrive in time."
+	case http.StatusRequestEntityTooLarge:
+		return reqbody.TooLarge
+	case http.StatusRequestHeaderFieldsTooLarge:
+		return "The head of the request is larger than this server takes."
+	case http.StatusUnsupportedMediaType:
+		return "This path does not take the Content-Type of the body; send application/json."
+	}
+	if status < http.StatusInternalServerError {
+		return "The request is not valid."
+	}
+	return fault.Public(errNoReason).Detail
+}
+
+// errNoReason stands for whatever went wrong inside.
+var errNoReason = errors.New("an internal error")
 
 // asProblem gives the errors huma makes by itself, such as failed validation,
 // the same shape as ours.
@@ -113,39 +154,29 @@ func asProblem(ctx huma.Context, _ string, v any) (any, error) {
 	if !ok {
 		return v, nil
 	}
-	p := newProblem(model.Status, codeOf(model.Status), model.Detail, requestIDOf(ctx.Context()))
-	if model.Status == http.StatusRequestEntityTooLarge {
-		p.Detail = bodyTooLarge
-		return p, nil
-	}
-	if model.Status == http.StatusUnsupportedMediaType {
-		p.Detail = "The body is in a format that this server does not read; send application/json."
-		return p, nil
-	}
+	p := newProblem(model.Status, codeOf(model.Status), sentenceFor(model.Status), requestIDOf(ctx.Context()))
 	for _, e := range model.Errors {
-		location, message := located(e)
-		p.Errors = append(p.Errors, fault.Field{Location: location, Message: message})
+		if len(p.Errors) < maxFields {
+			location, message := located(e)
+			p.Errors = append(p.Errors, fault.Field{Location: location, Message: message})
+		}
 	}
-	if len(p.Errors) > 0 {
+	switch {
+	case len(p.Errors) > 0:
 		p.Detail = sentence(p.Errors[0].Location, p.Errors[0].Message)
+	case model.Status == http.StatusBadRequest:
+		p.Detail = "The request has no body."
 	}
 	return p, nil
 }
 
 // onFiberError answers what never reached an operation: unknown paths, wrong
-// methods, bodies that are too large, panics.
+// methods, panics.
 func (s *Server) onFiberError(c *fiber.Ctx, err error) error {
 	status := http.StatusInternalServerError
-	detail := fault.Public(err).Detail
 	var fe *fiber.Error
 	if errors.As(err, &fe) {
-		status, detail = fe.Code, fe.Message
-		if status == http.StatusNotFound {
-			detail = "There is nothing at this path."
-		}
-		if status == http.StatusRequestEntityTooLarge {
-			detail = bodyTooLarge
-		}
+		status = fe.Code
 	}
 	ctx := c.UserContext()
 	if status >= http.StatusInternalServerError {
@@ -156,12 +187,8 @@ func (s *Server) onFiberError(c *fiber.Ctx, err error) error {
 		ctx = withRequestID(ctx, requestID(c.Get(headerRequestID)))
 	}
 	c.Set(headerRequestID, requestIDOf(ctx))
-	body, err := json.Marshal(newProblem(status, codeOf(status), detail, requestIDOf(ctx)))
-	if err != nil {
-		return err
-	}
 	c.Set(fiber.HeaderContentType, problemType)
-	return c.Status(status).Send(body)
+	return c.Status(status).Send(newProblem(status, codeOf(status), sentenceFor(status), requestIDOf(ctx)).encode())
 }
 
 // describeProblems puts our own error into the OpenAPI document, in place of

@@ -67,7 +67,7 @@ func register[In, Out any](s *Server, r route, handler func(context.Context, *In
 // outside is told.
 func (s *Server) problem(ctx context.Context, err error) error {
 	p := problemOf(ctx, err)
-	if fault.KindOf(err) == fault.Internal {
+	if p.Status == http.StatusInternalServerError {
 		s.log.Error().Err(err).Str(telemetry.FieldRequestID, p.RequestID).Str(telemetry.FieldTraceID, telemetry.TraceID(ctx)).Msg("request failed")
 	}
 	if after := retryAfterOf(p.Status, err); after != "" {

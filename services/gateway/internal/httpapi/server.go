@@ -24,12 +24,19 @@ import (
 	"nexus.internal/services/gateway/internal/await"
 	"nexus.internal/services/gateway/internal/decision"
 	"nexus.internal/services/gateway/internal/eventstream"
+	"nexus.internal/services/gateway/internal/reqbody"
 )
 
 // Options are the settings of the server.
 type Options struct {
 	// SyncWait is how long a sync submit waits for the job to finish.
 	SyncWait time.Duration
+	// ReadSilence is how long a client may be silent in the middle of a request,
+	// ReadWhole how long it may take with all of a body, and of an answer.
+	ReadSilence, ReadWhole time.Duration
+	// NotReady is how long the server goes on while it says that it is not ready,
+	// Closing how long answers then end their connections, before all are closed.
+	NotReady, Closing time.Duration
 	// MaxBody is the largest request body, in bytes.
 	MaxBody int
 	// AuthFailures is how often an address may fail to log in, a minute.
@@ -48,6 +55,12 @@ type Options struct {
 // submitBody is the largest body of a submit, in bytes: a payload, and room for
 // the rest.
 func (o Options) submitBody() int { return max(o.MaxBody, o.MaxPayload+64<<10) }
+
+// largestBody is the largest body of any route, in bytes.
+func (o Options) largestBody() int64 { return int64(max(o.MaxBody, o.MaxBatch, o.submitBody())) }
+
+// bodyMemory is how many bytes all encoded bodies together may take, at least.
+const bodyMemory = 64 << 20
 
 // Submitter has jobs recorded.
 type Submitter interface {
@@ -84,7 +97,10 @@ type Server struct {
 	origins  origins
 	guesses  *guesses
 	clients  *eventstream.Clients
-	draining atomic.Bool
+	bodies   *reqbody.Reader
+	// draining says that no new client should come, closing that those which are
+	// here should go.
+	draining, closing atomic.Bool
 }
 
 // New builds the server with all its routes.
@@ -92,6 +108,7 @@ func New(opts Options, deps Deps) *Server {
 	s := &Server{
 		opts: opts, deps: deps, log: deps.Log, tracer: deps.Tracer.Tracer("nexus.internal/services/gateway/httpapi"),
 		accepted: newAccepted(deps.Now), origins: origins{opts.Proxies}, clients: eventstream.NewClients(opts.Streams), guesses: newGuesses(deps.Buckets, opts.AuthFailures, deps.Now),
+		bodies: reqbody.New(reqbody.Limits{Silence: opts.ReadSilence, Whole: opts.ReadWhole, Memory: max(bodyMemory, 2*reqbody.Needed(int(opts.largestBody())))}),
 	}
 	s.app = fiber.New(fiber.Config{
 		AppName:               "nexus",
@@ -101,18 +118,25 @@ func New(opts Options, deps Deps) *Server {
 		Immutable:     true,
 		CaseSensitive: true,
 		StrictRouting: true,
-		// A body that is a little too large is read and answered; one that is
-		// much too large is cut off.
-		BodyLimit:          max(opts.MaxBody, opts.MaxBatch, opts.submitBody()) + 256<<10,
-		ReadBufferSize:     16 << 10,
-		ReadTimeout:        30 * time.Second,
+		// Bodies are read once a request is let in, and by nobody but
+		// reqbody: the framework keeps the first byte and hands over a stream.
+		StreamRequestBody:            true,
+		BodyLimit:                    1,
+		DisablePreParseMultipartForm: true,
+		ReadBufferSize:               16 << 10,
+		// The head of a request must be complete in this time.
+		ReadTimeout: opts.ReadSilence,
+		// Event streams set deadlines of their own, for each event.
+		WriteTimeout:       opts.ReadWhole,
 		IdleTimeout:        2 * time.Minute,
 		ErrorHandler:       s.onFiberError,
 		DisableDefaultDate: true,
 	})
+	server := s.app.Server()
+	server.Handler, server.ErrorHandler = s.serve(server.Handler), s.onReadError
 	s.app.Use(s.observe, recover.New())
-	s.api = humafiber.New(s.app, humaConfig(opts.Version))
-	s.api.UseMiddleware(s.authenticate, s.checkInput)
+	s.api = humafiber.NewWithGroup(s.app, headRouter{s.app}, humaConfig(opts.Version))
+	s.api.UseMiddleware(s.authenticate, s.lookUp, s.checkAddress, s.receive)
 	s.routes()
 	describeProblems(s.api.OpenAPI())
 	s.docs()
@@ -147,13 +171,37 @@ func (s *Server) OpenAPI() ([]byte, error) {
 // Name implements run.Component.
 func (s *Server) Name() string { return "http" }
 
+// drain lets clients go before connections are closed: first no new ones are sent
+// here, while everything goes on as before; then each answer says that its
+// connection ends with it. A client that hears of the end in an answer does not
+// send its next request into a connection that is being closed.
+func (s *Server) drain(served chan error) {
+	s.draining.Store(true)
+	s.pause(served, s.opts.NotReady)
+	s.closing.Store(true)
+	// Streams would not end by themselves.
+	s.clients.Stop()
+	s.pause(served, s.opts.Closing)
+}
+
+// pause waits, or less where there is nothing left to serve.
+func (s *Server) pause(served chan error, wait time.Duration) {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case err := <-served:
+		served <- err
+	}
+}
+
 // shutdownWithin bounds how long open requests may take to end.
 const shutdownWithin = 10 * time.Second
 
 // Run implements run.Component.
 func (s *Server) Run(ctx context.Context, ready func()) error {
 	served := make(chan error, 1)
-	go func() { served <- s.app.Listener(s.deps.Listener) }()
+	go func() { served <- s.app.Listener(reqbody.Listen(s.deps.Listener)) }()
 	s.log.Info().Str("address", s.deps.Listener.Addr().String()).Msg("serving HTTP")
 	ready()
 	select {
@@ -161,9 +209,7 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 		return fmt.Errorf("serve HTTP: %w", err)
 	case <-ctx.Done():
 	}
-	s.draining.Store(true)
-	// Streams would not end by themselves.
-	s.clients.Stop()
+	s.drain(served)
 	if err := s.app.ShutdownWithTimeout(shutdownWithin); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("shut down HTTP: %w", err)
 	}

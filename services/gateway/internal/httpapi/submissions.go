@@ -8,7 +8,6 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/validation"
 
-	"nexus.internal/libs/contract"
 	"nexus.internal/libs/fault"
 	"nexus.internal/services/gateway/internal/admission"
 	"nexus.internal/services/gateway/internal/ingress"
@@ -64,10 +63,6 @@ func (s *Submissions) Read(data []byte, jobType string) (admission.Ask, error) {
 
 func refuseBody(err error) error { return fault.Unprocessablef("%s", sentence(located(err))) }
 
-// maxLocation bounds how a place in a request is told, in bytes: names in it are
-// the client's.
-const maxLocation = 400
-
 // located says which part of a request an error is about, and what is wrong.
 func located(err error) (location, message string) {
 	var detail *huma.ErrorDetail
@@ -79,7 +74,7 @@ func located(err error) (location, message string) {
 		// Our decoder knows the place.
 		location, message = location+message[:i], message[i+2:]
 	}
-	return contract.Cut(location, maxLocation), message
+	return plainLocation(location), plainMessage(message)
 }
 
 func sentence(location, message string) string {

@@ -65,6 +65,12 @@ type Refused struct{ At, Detail string }
 // Error implements error.
 func (r *Refused) Error() string { return strings.TrimPrefix(r.At+": "+r.Detail, ": ") }
 
+// What a client is told of a body, or a part of it, that cannot be read.
+const (
+	NotJSON = "it is not valid JSON"
+	Unfit   = "it does not fit here"
+)
+
 // TimeOutOfRange is what a client is told of a time that cannot be stored.
 const TimeOutOfRange = "expected a time within the years 1 to 9999, in UTC"
 
@@ -94,7 +100,7 @@ var errNoTime = errors.New("expected string to be RFC 3339 date-time")
 func explain(err error) (at, detail string) {
 	var semantic *jsonv2.SemanticError
 	if !errors.As(err, &semantic) {
-		return "", "it is not valid JSON"
+		return "", NotJSON
 	}
 	at = wellformed.Place(string(semantic.JSONPointer))
 	switch {
@@ -103,7 +109,7 @@ func explain(err error) (at, detail string) {
 	case errors.Is(err, errTimeRange), errors.Is(err, errNoTime):
 		return at, semantic.Err.Error()
 	case semantic.GoType == nil:
-		return at, "it does not fit here"
+		return at, Unfit
 	}
 	return at, "expected " + nameOf(semantic.GoType)
 }
