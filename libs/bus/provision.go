@@ -74,9 +74,12 @@ func provisionStream(ctx context.Context, js jetstream.JetStream, s contract.Str
 	if diff := streamDrift(want, got); diff != "" {
 		return fmt.Errorf("stream %s: %w: %s", s.Name, ErrDrift, diff)
 	}
-	if want.AllowDirect && !got.AllowDirect {
-		// It adds a way to read and touches no message.
-		got.AllowDirect = true
+	// Neither touches a message: one adds a way to read, the other makes room.
+	direct, grow := want.AllowDirect && !got.AllowDirect, s.Grow && got.MaxBytes > 0 && got.MaxBytes < want.MaxBytes
+	if direct || grow {
+		if got.AllowDirect = got.AllowDirect || direct; grow {
+			got.MaxBytes = want.MaxBytes
+		}
 		if _, err := js.UpdateStream(ctx, got); err != nil {
 			return fmt.Errorf("update stream %s: %w", s.Name, err)
 		}
