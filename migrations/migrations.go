@@ -41,6 +41,14 @@ func grants(schema string) string {
 // ErrVersion means that the database schema is not the one this program needs.
 var ErrVersion = errors.New("the database schema does not fit this version of Nexus")
 
+// ErrBehind is the ErrVersion that passes once somebody migrates.
+var ErrBehind error = behind{}
+
+type behind struct{}
+
+func (behind) Error() string { return ErrVersion.Error() }
+func (behind) Unwrap() error { return ErrVersion }
+
 func migrator(db *bun.DB, schema string) (*migrate.Migrator, error) {
 	dir, err := fs.Sub(files, "sql/"+schema)
 	if err != nil {
@@ -177,7 +185,7 @@ func Check(ctx context.Context, db *bun.DB, schema string) error {
 		return fmt.Errorf("look for schema %s: %w", schema, err)
 	}
 	if !exists {
-		return fmt.Errorf("%w: schema %q is missing; run `nexus migrate up`", ErrVersion, schema)
+		return fmt.Errorf("%w: schema %q is missing; run `nexus migrate up`", ErrBehind, schema)
 	}
 	known, err := m.MigrationsWithStatus(ctx)
 	if err != nil {
@@ -185,7 +193,7 @@ func Check(ctx context.Context, db *bun.DB, schema string) error {
 	}
 	for _, k := range known {
 		if !k.IsApplied() {
-			return fmt.Errorf("%w: schema %q lacks migration %s; run `nexus migrate up`", ErrVersion, schema, k.Name)
+			return fmt.Errorf("%w: schema %q lacks migration %s; run `nexus migrate up`", ErrBehind, schema, k.Name)
 		}
 	}
 	unknown, err := m.MissingMigrations(ctx)

@@ -69,14 +69,15 @@ func TestWhatCannotStartSaysWhy(t *testing.T) {
 	}
 	dir := t.TempDir()
 	require.ErrorContains(t, run(map[string]string{"NEXUS_DATA_DIR": dir}, false, "jobs"), "NEXUS_NATS_URL is not set")
-	require.ErrorContains(t, run(map[string]string{"NEXUS_NATS_URL": "nats://127.0.0.1:1", "NEXUS_DATABASE_URL": "postgres://nobody@127.0.0.1:1/x"}, false, "jobs"), "reach the database")
 	require.ErrorContains(t, run(map[string]string{"NEXUS_NATS_URL": "nats://127.0.0.1:1"}, false, "jobs"), "NEXUS_DATABASE_URL is not set")
-	require.ErrorContains(t, run(map[string]string{"NEXUS_NATS_URL": "nats://127.0.0.1:1"}, false, "gateway"), "connect to NATS")
-	require.ErrorContains(t, run(map[string]string{"NEXUS_NATS_URL": "nats://127.0.0.1:1", "NEXUS_NATS_KEYS_DIR": dir}, false, "gateway"), "user-gateway.nk")
+	err := run(map[string]string{"NEXUS_NATS_URL": "nats://u:swordfish@%zz", "NEXUS_HTTP_ADDR": "127.0.0.1:0", "NEXUS_SCHEMA_MANAGEMENT_MODE": "off"}, false, "gateway")
+	require.ErrorContains(t, err, "connect to NATS: it is not a valid NATS URL")
+	require.NotContains(t, err.Error(), "swordfish")
+	require.ErrorContains(t, run(map[string]string{"NEXUS_NATS_URL": "nats://127.0.0.1:1", "NEXUS_NATS_KEYS_DIR": dir, "NEXUS_HTTP_ADDR": "127.0.0.1:0"}, false, "gateway"), "user-gateway.nk")
 
 	file := filepath.Join(dir, "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o600))
-	require.ErrorContains(t, run(map[string]string{"NEXUS_DATA_DIR": file}, true, "gateway"), "create the data folder")
+	require.ErrorContains(t, run(map[string]string{"NEXUS_DATA_DIR": file, "NEXUS_HTTP_ADDR": "127.0.0.1:0"}, true, "gateway"), "create the data folder")
 	embedded := map[string]string{"NEXUS_DATA_DIR": dir, "NEXUS_DATABASE_URL": testkit.EmptyDatabase(t), "NEXUS_NATS_LISTEN": "off", "NEXUS_HTTP_ADDR": "127.0.0.1:0", "NEXUS_PPROF_ADDR": "256.0.0.1:1"}
 	require.ErrorContains(t, run(embedded, true, "gateway"), "listen for profiles")
 	require.ErrorContains(t, run(map[string]string{"NEXUS_DATA_DIR": dir, "NEXUS_DATABASE_URL": testkit.EmptyDatabase(t), "NEXUS_NATS_LISTEN": "off"}, true, "weather"), "migrations of weather")
