@@ -90,9 +90,9 @@ func (c *Checker) Check(ctx context.Context) Report {
 	defer cancel()
 	var r Report
 	var mu sync.Mutex
-	var asked sync.WaitGroup
-	ask := func(to *[]Absent, name string, why func(context.Context) string) {
-		asked.Go(func() {
+	var needed, others sync.WaitGroup
+	ask := func(group *sync.WaitGroup, to *[]Absent, name string, why func(context.Context) string) {
+		group.Go(func() {
 			if because := why(ctx); because != "" {
 				mu.Lock()
 				*to = append(*to, Absent{name, because})
@@ -101,15 +101,15 @@ func (c *Checker) Check(ctx context.Context) Report {
 		})
 	}
 	for _, service := range Required() {
-		ask(&r.Missing, service, func(ctx context.Context) string { return c.service(ctx, service) })
+		ask(&needed, &r.Missing, service, func(ctx context.Context) string { return c.service(ctx, service) })
 	}
 	for _, service := range Others() {
-		ask(&r.Degraded, service, func(ctx context.Context) string { return c.service(ctx, service) })
+		ask(&others, &r.Degraded, service, func(ctx context.Context) string { return c.service(ctx, service) })
 	}
 	for _, s := range contract.Streams() {
-		ask(&r.Missing, "stream "+s.Name, func(ctx context.Context) string { return c.stream(ctx, s) })
+		ask(&needed, &r.Missing, "stream "+s.Name, func(ctx context.Context) string { return c.stream(ctx, s) })
 	}
-	asked.Wait()
+	needed.Wait()
 	if len(r.Missing) == 0 {
 		// Not before the recorder is there to take the probe away.
 		if err := c.probe(ctx); err != nil {
@@ -117,6 +117,7 @@ func (c *Checker) Check(ctx context.Context) Report {
 			r.Missing = append(r.Missing, Absent{"stream " + contract.StreamCommands, "the broker stores no messages; its disk may be full"})
 		}
 	}
+	others.Wait()
 	byName := func(a, b Absent) int { return strings.Compare(a.Name, b.Name) }
 	slices.SortFunc(r.Missing, byName)
 	slices.SortFunc(r.Degraded, byName)
