@@ -218,8 +218,14 @@ func TestStreamsShareTheDisk(t *testing.T) {
 	}
 	require.EqualValues(t, contract.MaxStreamBytes, total(contract.Streams()))
 	for _, tc := range []struct{ room, want int64 }{
-		{1 << 50, contract.MaxStreamBytes}, {contract.MaxStreamBytes, contract.MaxStreamBytes}, {1 << 30, 1 << 30}, {1<<31 - 1, 1<<31 - 1},
-		{contract.MinStreamBytes, contract.MinStreamBytes}, {1, contract.MinStreamBytes}, {0, contract.MinStreamBytes}, {-1, contract.MinStreamBytes},
+		{1 << 50, contract.MaxStreamBytes},
+		{contract.MaxStreamBytes, contract.MaxStreamBytes},
+		{1 << 30, 1 << 30},
+		{1<<31 - 1, 1<<31 - 1},
+		{contract.MinStreamBytes, contract.MinStreamBytes},
+		{1, contract.MinStreamBytes},
+		{0, contract.MinStreamBytes},
+		{-1, contract.MinStreamBytes},
 	} {
 		got := contract.StreamsWithin(tc.room)
 		require.LessOrEqual(t, total(got), tc.want, tc.room)

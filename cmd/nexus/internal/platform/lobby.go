@@ -3,8 +3,6 @@ package platform
 import (
 	"context"
 	"fmt"
-	"io"
-	"log"
 	"net"
 	"net/http"
 	"sync"
@@ -38,7 +36,6 @@ func openLobby(ctx context.Context, address string, waitingFor func() string) (*
 	}
 	server := &http.Server{
 		Handler: gateway.Starting(waitingFor), ReadTimeout: 5 * time.Second, WriteTimeout: 5 * time.Second, MaxHeaderBytes: 16 << 10,
-		ErrorLog: log.New(io.Discard, "", 0),
 	}
 	// Whoever asks again must find the gateway.
 	server.SetKeepAlivesEnabled(false)
