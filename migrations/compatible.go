@@ -93,12 +93,12 @@ func (s *standing) refused() error {
 	return nil
 }
 
-// lacks is ErrVersion where the schema lacks a migration of this program.
+// lacks is ErrBehind where the schema lacks a migration of this program.
 func (s *standing) lacks(advice string) error {
 	if len(s.lacking) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%w: schema %q lacks migration %s; %s", ErrVersion, s.schema, s.lacking[0], advice)
+	return fmt.Errorf("%w: schema %q lacks migration %s; %s", ErrBehind, s.schema, s.lacking[0], advice)
 }
 
 // upgradable reports whether this program may migrate the schema: one that a newer
@@ -123,7 +123,7 @@ func Check(ctx context.Context, db *bun.DB, schema string) error {
 		return err
 	}
 	if s == nil {
-		return fmt.Errorf("%w: schema %q is missing; run `nexus migrate up`", ErrVersion, schema)
+		return fmt.Errorf("%w: schema %q is missing; run `nexus migrate up`", ErrBehind, schema)
 	}
 	if err := s.lacks("run `nexus migrate up`"); err != nil {
 		return err

@@ -51,6 +51,14 @@ func grants(schema string) string {
 // ErrVersion means that the database schema is not the one this program needs.
 var ErrVersion = errors.New("the database schema does not fit this version of Nexus")
 
+// ErrBehind is the ErrVersion that passes once somebody migrates.
+var ErrBehind error = behind{}
+
+type behind struct{}
+
+func (behind) Error() string { return ErrVersion.Error() }
+func (behind) Unwrap() error { return ErrVersion }
+
 func migrator(db *bun.DB, schema string) (*migrate.Migrator, error) {
 	dir, err := fs.Sub(files, "sql/"+schema)
 	if err != nil {

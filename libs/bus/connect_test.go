@@ -1,6 +1,7 @@
 package bus_test
 
 import (
+	"fmt"
 	"net"
 	"strings"
 	"testing"
@@ -98,6 +99,24 @@ func TestConnectToNobody(t *testing.T) {
 	require.ErrorContains(t, err, "connect to NATS")
 	_, err = bus.Connect("nats://%zz", "test", zerolog.Nop())
 	require.ErrorContains(t, err, "connect to NATS")
+}
+
+func TestWhatMayPassWhenNobodyAnswers(t *testing.T) {
+	t.Parallel()
+	var config net.ListenConfig
+	silent, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = silent.Close() })
+	for address, passes := range map[string]bool{
+		"nats://127.0.0.1:1": true, "nats://nowhere.invalid": true, "nats://" + silent.Addr().String(): true, "nats://u:swordfish@%zz": false,
+	} {
+		_, err := bus.Connect(address, "test", zerolog.Nop())
+		require.Error(t, err, address)
+		require.Equal(t, passes, bus.IsNotYet(err), "%s: %v", address, err)
+		require.NotContains(t, err.Error(), "swordfish")
+	}
+	require.False(t, bus.IsNotYet(nil))
+	require.False(t, bus.IsNotYet(fmt.Errorf("connect: %w", nats.ErrAuthorization)))
 }
 
 func TestOptionsOfTheCallerWin(t *testing.T) {

@@ -16,6 +16,13 @@ import (
 // ours. Changing it silently could drop messages; somebody has to decide.
 var ErrDrift = errors.New("its settings differ from what this version of Nexus needs")
 
+// ErrNoRoom means that the broker does not have the room on disk that a stream may
+// take.
+var ErrNoRoom = errors.New("the broker has no room for it on its disk")
+
+// errStorage is the server's code for a stream that its store cannot hold.
+const errStorage = 10047
+
 // Provision creates the streams and consumers that are missing and checks
 // those that exist.
 func Provision(ctx context.Context, js jetstream.JetStream, streams []contract.Stream, consumers []contract.Consumer) error {
@@ -64,6 +71,10 @@ func provisionStream(ctx context.Context, js jetstream.JetStream, s contract.Str
 	st, err := js.Stream(ctx, s.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		if st, err = createStream(ctx, js, want); err != nil {
+			var refused *jetstream.APIError
+			if errors.As(err, &refused) && refused.ErrorCode == errStorage {
+				err = fmt.Errorf("%w: it may hold %d bytes", ErrNoRoom, s.MaxBytes)
+			}
 			return fmt.Errorf("create stream %s: %w", s.Name, err)
 		}
 	}
@@ -74,9 +85,12 @@ func provisionStream(ctx context.Context, js jetstream.JetStream, s contract.Str
 	if diff := streamDrift(want, got); diff != "" {
 		return fmt.Errorf("stream %s: %w: %s", s.Name, ErrDrift, diff)
 	}
-	if want.AllowDirect && !got.AllowDirect {
-		// It adds a way to read and touches no message.
-		got.AllowDirect = true
+	// Neither touches a message: one adds a way to read, the other makes room.
+	direct, grow := want.AllowDirect && !got.AllowDirect, s.Grow && got.MaxBytes > 0 && got.MaxBytes < want.MaxBytes
+	if direct || grow {
+		if got.AllowDirect = got.AllowDirect || direct; grow {
+			got.MaxBytes = want.MaxBytes
+		}
 		if _, err := js.UpdateStream(ctx, got); err != nil {
 			return fmt.Errorf("update stream %s: %w", s.Name, err)
 		}

@@ -12,6 +12,8 @@ import (
 
 	"nexus.internal/libs/bus"
 	"nexus.internal/libs/contract"
+	"nexus.internal/libs/embed/embednats"
+	"nexus.internal/libs/testkit"
 )
 
 // bare is JetStream on a server without any stream.
@@ -180,6 +182,34 @@ func TestProvisionLeavesSizesToTheOperator(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, bus.Provision(t.Context(), js, contract.Streams(), nil))
 	require.EqualValues(t, 1<<20, stream(t, js, contract.StreamEvents).CachedInfo().Config.MaxBytes)
+}
+
+// A stream that may grow does, and never shrinks.
+func TestProvisionMakesRoomAndTakesNone(t *testing.T) {
+	t.Parallel()
+	js := bare(t)
+	want := contract.Stream{Name: "WANTED", Subjects: []string{"wanted.>"}, Retention: contract.RetainUntilDone, MaxBytes: 4 << 20, Duplicates: time.Minute, Grow: true}
+	for _, tc := range []struct{ asked, got int64 }{{4 << 20, 4 << 20}, {8 << 20, 8 << 20}, {1 << 20, 8 << 20}} {
+		want.MaxBytes = tc.asked
+		require.NoError(t, bus.Provision(t.Context(), js, []contract.Stream{want}, nil))
+		require.Equal(t, tc.got, stream(t, js, want.Name).CachedInfo().Config.MaxBytes)
+		_, err := js.Publish(t.Context(), "wanted.a", []byte("{}"))
+		require.NoError(t, err)
+	}
+	require.EqualValues(t, 3, stream(t, js, want.Name).CachedInfo().State.Msgs)
+}
+
+// A broker that has not the room says so in a way that can be told apart.
+func TestProvisionWithoutRoom(t *testing.T) {
+	t.Parallel()
+	s, err := embednats.Start(embednats.Options{StoreDir: t.TempDir(), MaxStore: 1 << 30, Log: zerolog.Nop()})
+	require.NoError(t, err)
+	t.Cleanup(s.Stop)
+	js := testkit.JetStream(t, testkit.Connect(t, s))
+	err = bus.Provision(t.Context(), js, contract.Streams(), nil)
+	require.ErrorIs(t, err, bus.ErrNoRoom)
+	require.ErrorContains(t, err, "create stream NEXUS_COMMANDS")
+	require.NoError(t, bus.Provision(t.Context(), js, contract.StreamsWithin(1<<30), nil))
 }
 
 func TestProvisionRefusesOtherConsumers(t *testing.T) {

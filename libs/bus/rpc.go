@@ -62,7 +62,8 @@ func NewRPC(nc *nats.Conn, log zerolog.Logger, tracer trace.TracerProvider, name
 	return r
 }
 
-// Health sets what the service asks itself before it answers a ping.
+// Health sets what the service asks itself before it answers a ping. An error
+// without a kind is that of its database.
 func (r *RPC) Health(check func(context.Context) error) { r.health = check }
 
 // Passing sets which errors without a kind will pass by themselves, such as those
@@ -70,10 +71,15 @@ func (r *RPC) Health(check func(context.Context) error) { r.health = check }
 func (r *RPC) Passing(is func(error) bool) { r.passing = is }
 
 func (r *RPC) ping(ctx context.Context, _ struct{}) (struct{}, error) {
-	if err := r.health(ctx); err != nil {
+	err := r.health(ctx)
+	switch {
+	case err == nil:
+		return struct{}{}, nil
+	case fault.KindOf(err) != fault.Internal:
+		return struct{}{}, err
+	default:
 		return struct{}{}, fault.Wrap(fault.Unavailable, err, "Postgres does not answer.")
 	}
-	return struct{}{}, nil
 }
 
 // Handle answers requests on subject with fn. It must be called before Run.

@@ -91,6 +91,10 @@ const (
 	MaxMessage = 1000 << 10
 )
 
+// TypeAccepted is the type of messages that hold a Job whose command the broker has
+// and nobody has recorded.
+const TypeAccepted = "nexus.job.accepted.v1"
+
 // TypeSubmitCommand is the type of SubmitCommand messages.
 const TypeSubmitCommand = "nexus.cmd.jobs.submit.v1"
 

@@ -28,6 +28,9 @@ type Stream struct {
 	MaxAge time.Duration
 	// MaxBytes bounds the stream on disk.
 	MaxBytes int64
+	// Grow says that a stream that exists with a smaller bound gets this one. None
+	// is ever made smaller: that could drop messages.
+	Grow bool
 	// Duplicates is how long a message id is remembered.
 	Duplicates time.Duration
 	// Outside marks the stream that outsiders can publish to. Schedules,
@@ -56,15 +59,40 @@ type Consumer struct {
 
 const gib = 1 << 30
 
-// Streams lists every stream of the platform.
+// AcceptedFor is how long the broker knows of a job that it has and nobody has
+// recorded. It is less than any finished job is kept.
+const AcceptedFor = 30 * time.Minute
+
+// MinStreamBytes and MaxStreamBytes bound what all streams together may hold on
+// disk.
+const (
+	MinStreamBytes = 288 << 20
+	MaxStreamBytes = 18 * gib
+)
+
+// Streams lists every stream of the platform, at its full size.
 func Streams() []Stream {
 	return []Stream{
 		{Name: StreamCommands, Subjects: []string{PatternCommands}, Retention: RetainUntilDone, MaxBytes: 4 * gib, Duplicates: 2 * time.Minute},
 		{Name: StreamSubmit, Subjects: []string{PatternSubmit}, Retention: RetainUntilDone, MaxBytes: gib, Duplicates: 100 * time.Millisecond, Outside: true},
 		{Name: StreamRuns, Subjects: []string{PatternRuns}, Retention: RetainUntilDone, MaxBytes: 4 * gib, Duplicates: 2 * time.Minute},
-		{Name: StreamEvents, Subjects: []string{PatternEvents}, Direct: true, Retention: RetainForAge, MaxAge: 7 * 24 * time.Hour, MaxBytes: 8 * gib, Duplicates: 2 * time.Minute},
+		{Name: StreamEvents, Subjects: []string{PatternEvents}, Direct: true, Retention: RetainForAge, MaxAge: 7 * 24 * time.Hour, MaxBytes: 8*gib - 256<<20, Duplicates: 2 * time.Minute},
 		{Name: StreamDead, Subjects: []string{PatternDead}, Retention: RetainForAge, MaxAge: 28 * 24 * time.Hour, MaxBytes: gib, Duplicates: 2 * time.Minute},
+		{Name: StreamAccepted, Subjects: []string{PatternAccepted}, Direct: true, Retention: RetainForAge, MaxAge: AcceptedFor, MaxBytes: 256 << 20, Duplicates: 2 * time.Minute},
 	}
+}
+
+// StreamsWithin lists every stream of the platform so that all together hold at
+// most total bytes, which MinStreamBytes and MaxStreamBytes bound. Each has the
+// share it has of the full size.
+func StreamsWithin(total int64) []Stream {
+	total = max(MinStreamBytes, min(total, MaxStreamBytes))
+	out := Streams()
+	for i := range out {
+		out[i].MaxBytes = (out[i].MaxBytes >> 20) * total / (MaxStreamBytes >> 20)
+		out[i].Grow = true
+	}
+	return out
 }
 
 // Consumers lists every durable consumer of the platform. lease is the run

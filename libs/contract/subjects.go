@@ -12,6 +12,8 @@ const (
 	StreamRuns     = "NEXUS_RUNS"
 	StreamEvents   = "NEXUS_EVENTS"
 	StreamDead     = "NEXUS_DEAD"
+	// StreamAccepted holds what the gateways promised before it was recorded.
+	StreamAccepted = "NEXUS_ACCEPTED"
 )
 
 // Durable consumer names.
@@ -32,10 +34,11 @@ const (
 	PatternCommands = "nexus.cmd.jobs.>"
 	PatternSubmit   = "nexus.submit.>"
 	// PatternStray matches what is published at the NATS door for no type of job.
-	PatternStray  = "nexus.submit.*"
-	PatternRuns   = "nexus.run.>"
-	PatternEvents = "nexus.events.>"
-	PatternDead   = "nexus.dead.>"
+	PatternStray    = "nexus.submit.*"
+	PatternRuns     = "nexus.run.>"
+	PatternEvents   = "nexus.events.>"
+	PatternAccepted = "nexus.accepted.*"
+	PatternDead     = "nexus.dead.>"
 	// PatternJobEvents matches every job event, of any type of job.
 	PatternJobEvents = "nexus.events.job.>"
 	PatternCancel    = "nexus.ctl.cancel.*"
@@ -44,6 +47,13 @@ const (
 // EventsGet is where the broker hands out stored event messages; it changes and
 // keeps nothing.
 const EventsGet = "$JS.API.DIRECT.GET." + StreamEvents
+
+// AcceptedGet is where the broker hands out the message of an accepted job; the
+// job's subject follows it. It changes and keeps nothing.
+const AcceptedGet = "$JS.API.DIRECT.GET." + StreamAccepted + "."
+
+// StreamInfo is where the broker tells of a stream.
+func StreamInfo(stream string) string { return "$JS.API.STREAM.INFO." + stream }
 
 // Request subjects, answered by NATS micro services.
 const (
@@ -234,6 +244,11 @@ func EventSubject(area, what, word string) (string, error) {
 // JobEventPattern matches the event messages that say a job reached status.
 func JobEventPattern(status Status) string {
 	return "nexus.events.job." + string(status) + ".*"
+}
+
+// AcceptedSubject is where a gateway says that it has accepted a job.
+func AcceptedSubject(jobID string) (string, error) {
+	return subject("nexus", "accepted", jobID)
 }
 
 // CancelSubject tells whoever runs the job to stop.

@@ -156,6 +156,7 @@ func TestEverySubjectHasOneStream(t *testing.T) {
 		must(contract.RunSubject("bench", "normal", "noop", "j1")): contract.StreamRuns,
 		must(contract.EventSubject("auth", "denied", "admin")):     contract.StreamEvents,
 		must(contract.DeadSubject("jobs", "undecodable")):          contract.StreamDead,
+		must(contract.AcceptedSubject("j1")):                       contract.StreamAccepted,
 		must(contract.CancelSubject("j1")):                         "",
 		contract.RPCJobsClaim:                                      "",
 		contract.RPCPing("jobs"):                                   "",
@@ -194,13 +195,46 @@ func TestStreams(t *testing.T) {
 		case contract.RetainUntilDone:
 			require.Zero(t, s.MaxAge, "unfinished work never expires: %s", s.Name)
 		case contract.RetainForAge:
+			if s.Name == contract.StreamAccepted {
+				require.Less(t, s.MaxAge, time.Hour, "a job that is gone again must not seem accepted")
+				continue
+			}
 			require.GreaterOrEqual(t, s.MaxAge, 24*time.Hour, s.Name)
 		default:
 			require.Fail(t, "unknown retention", "%s: %q", s.Name, s.Retention)
 		}
 		require.Equal(t, s.Name == contract.StreamSubmit, s.Outside, "outsiders reach one stream: %s", s.Name)
 	}
-	require.Len(t, names, 5)
+	require.Len(t, names, 6)
+}
+
+func TestStreamsShareTheDisk(t *testing.T) {
+	t.Parallel()
+	total := func(streams []contract.Stream) (n int64) {
+		for _, s := range streams {
+			n += s.MaxBytes
+		}
+		return n
+	}
+	require.EqualValues(t, contract.MaxStreamBytes, total(contract.Streams()))
+	for _, tc := range []struct{ room, want int64 }{
+		{1 << 50, contract.MaxStreamBytes},
+		{contract.MaxStreamBytes, contract.MaxStreamBytes},
+		{1 << 30, 1 << 30},
+		{1<<31 - 1, 1<<31 - 1},
+		{contract.MinStreamBytes, contract.MinStreamBytes},
+		{1, contract.MinStreamBytes},
+		{0, contract.MinStreamBytes},
+		{-1, contract.MinStreamBytes},
+	} {
+		got := contract.StreamsWithin(tc.room)
+		require.LessOrEqual(t, total(got), tc.want, tc.room)
+		require.Greater(t, total(got), tc.want-int64(len(got)), "all of it is used: %d", tc.room)
+		for _, s := range got {
+			require.GreaterOrEqual(t, s.MaxBytes, int64(4*contract.MaxMessage), "%s holds a few of the largest messages", s.Name)
+			require.True(t, s.Grow, s.Name)
+		}
+	}
 }
 
 func TestConsumers(t *testing.T) {

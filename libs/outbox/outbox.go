@@ -8,6 +8,7 @@ package outbox
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"sync"
@@ -56,6 +57,8 @@ type Outbox struct {
 
 	mu        sync.Mutex
 	published []uuid.UUID
+	// stuck says that the broker did not take what was last left behind.
+	stuck bool
 }
 
 // New makes the outbox of a schema. schema is a name from code, never input.
@@ -151,9 +154,26 @@ func (o *Outbox) Run(ctx context.Context, ready func()) error {
 			o.report(o.tidy(ctx))
 		case <-relay.C:
 			_, err := o.Relay(ctx, relayAfter)
+			o.mu.Lock()
+			o.stuck = errors.Is(err, errNotTaken)
+			o.mu.Unlock()
 			o.report(err)
 		}
 	}
+}
+
+// errNotTaken means that the broker did not take a message now.
+var errNotTaken = errors.New("the broker did not take it")
+
+// Check is a fault while the broker does not take what was committed. It is right
+// as of the last look for what was left behind, a second ago.
+func (o *Outbox) Check() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.stuck {
+		return fault.Unavailablef("The message broker does not take its messages.")
+	}
+	return nil
 }
 
 func (o *Outbox) report(err error) {
@@ -222,7 +242,7 @@ func (o *Outbox) relayOnce(ctx context.Context, age time.Duration) (int, error) 
 				continue
 			}
 			if err != nil {
-				return fmt.Errorf("publish outbox row %s: %w", r.ID, err)
+				return fmt.Errorf("publish outbox row %s: %w: %w", r.ID, errNotTaken, err)
 			}
 			ids = append(ids, r.ID)
 		}

@@ -18,6 +18,7 @@ import (
 
 	"nexus.internal/libs/bus"
 	"nexus.internal/libs/contract"
+	"nexus.internal/libs/fault"
 	"nexus.internal/libs/outbox"
 	"nexus.internal/libs/pg"
 	"nexus.internal/libs/testkit"
@@ -332,6 +333,23 @@ func TestRelaysBesideEachOther(t *testing.T) {
 	require.Equal(t, 20, other.n)
 	require.ElementsMatch(t, want, append(slow.ids(), fast.ids()...))
 	require.Zero(t, rows(t, db))
+}
+
+// Whoever asks learns that the broker takes nothing, for as long as it does not.
+func TestCheckTellsThatTheBrokerTakesNothing(t *testing.T) {
+	t.Parallel()
+	db := testkit.Postgres(t)
+	pub := &recorder{err: errAway}
+	o := outbox.New(db, schema, pub, zerolog.Nop())
+	commit(t, db, o, messages(1))
+	makeOld(t, db)
+	require.NoError(t, o.Check(), "nothing is known yet")
+	testkit.Start(t, o)
+	testkit.Eventually(t, func() bool { return o.Check() != nil }, "it does not tell")
+	require.Equal(t, fault.Unavailable, fault.KindOf(o.Check()))
+	pub.fail(nil)
+	testkit.Eventually(t, func() bool { return o.Check() == nil }, "it did not notice that the broker takes messages again")
+	require.Len(t, pub.ids(), 1)
 }
 
 func TestTroubleIsLoggedAndGetsOver(t *testing.T) {

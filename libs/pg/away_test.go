@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"net/url"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
@@ -61,6 +64,36 @@ func TestFault(t *testing.T) {
 	require.Equal(t, fault.Unavailable, fault.KindOf(pg.Fault(err)), err)
 	_, err = pg.Open(t.Context(), pg.Options{Config: pg.Config{PoolSize: 1, MaxOverflow: 1, RecycleSeconds: 60}, URL: "postgres://nobody@127.0.0.1:1/none"})
 	require.Equal(t, fault.Unavailable, fault.KindOf(pg.Fault(err)), err)
+}
+
+func TestIsNotYet(t *testing.T) {
+	t.Parallel()
+	for code, notYet := range map[string]bool{"57P03": true, "3D000": true, "22023": true, "28P01": false, "28000": false, "42501": false} {
+		require.Equal(t, notYet, pg.IsNotYet(fmt.Errorf("connect: %w", &pgconn.PgError{Code: code})), code)
+	}
+	there, err := url.Parse(testkit.EmptyDatabase(t))
+	require.NoError(t, err)
+	elsewhere, stranger := *there, *there
+	elsewhere.Path += "_not_yet"
+	stranger.User = url.User("nobody_at_all")
+	_, err = pg.Open(t.Context(), pg.Options{Config: defaults(t), URL: elsewhere.String()})
+	require.True(t, pg.IsNotYet(err), "%v", err)
+	_, err = pg.Open(t.Context(), pg.Options{Config: defaults(t), URL: stranger.String()})
+	require.Error(t, err)
+	require.False(t, pg.IsNotYet(err), "%v", err)
+}
+
+// Packets that are dropped without a word do not hold a try up for minutes.
+func TestATryToConnectHasAnEnd(t *testing.T) {
+	t.Parallel()
+	silent, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = silent.Close() })
+	begun := time.Now()
+	_, err = pg.Open(t.Context(), pg.Options{Config: defaults(t), URL: "postgres://u:swordfish@" + silent.Addr().String() + "/x?sslmode=disable"})
+	require.True(t, pg.IsNotYet(err), "%v", err)
+	require.Less(t, time.Since(begun), 15*time.Second)
+	require.NotContains(t, err.Error(), "swordfish")
 }
 
 // A client that was frozen in the middle of a transaction does not keep its locks.

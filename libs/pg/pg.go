@@ -81,11 +81,18 @@ type DB struct {
 // or cut off must not keep its locks: others wait for them.
 const idleInTx = 10 * time.Second
 
+// connectWithin bounds one try to connect, where the URL does not. The driver's
+// own bound is two minutes, and packets may be dropped without a word.
+const connectWithin = 5 * time.Second
+
 // Open connects and checks that the server answers and speaks UTF-8.
 func Open(ctx context.Context, opts Options) (*DB, error) {
 	cfg, err := pgxpool.ParseConfig(opts.URL)
 	if err != nil {
 		return nil, fmt.Errorf("parse the database URL: %w", redact(err))
+	}
+	if cfg.ConnConfig.ConnectTimeout == 0 {
+		cfg.ConnConfig.ConnectTimeout = connectWithin
 	}
 	cfg.MinConns = int32(opts.PoolSize)
 	cfg.MaxConns = int32(opts.PoolSize + opts.MaxOverflow)
@@ -171,7 +178,10 @@ const (
 	classIntervention = "57"
 	codeIdleInTx      = "25P03"
 	// codeReadOnly is what a standby says: the primary is somewhere else by now.
-	codeReadOnly = "25006"
+	codeReadOnly   = "25006"
+	codeNoDatabase = "3D000"
+	// codeBadParameter is what a connection gets whose role does not exist.
+	codeBadParameter = "22023"
 )
 
 // IsUniqueViolation reports whether err is a broken unique constraint.
@@ -205,6 +215,15 @@ func Fault(err error) error {
 		return err
 	}
 	return fault.Wrap(fault.Unavailable, err, "The database does not answer now.")
+}
+
+// IsNotYet reports whether a connection could not be opened for a reason that
+// somebody else may still mend: the server is away, or the database or the role to
+// act as is not made yet. A wrong password is not one: the server says the same of
+// a login that does not exist.
+func IsNotYet(err error) bool {
+	s := sqlState(err)
+	return s == codeNoDatabase || s == codeBadParameter || IsAway(err)
 }
 
 func sqlState(err error) string {

@@ -88,8 +88,10 @@ func New(cfg Config, deps Deps) (*Service, error) {
 		return nil, err
 	}
 	answers := bus.NewRPC(deps.NC, deps.Log, deps.Tracer, "corpus")
+	documents := store.New(deps.DB)
+	answers.Health(documents.Ping)
 	answers.Passing(pg.IsAway)
-	rpc.New(store.New(deps.DB)).Register(answers)
+	rpc.New(documents).Register(answers)
 	parts := []run.Component{answers}
 	if !deps.Worker.Apart {
 		jobs, err := NewWorker(cfg, deps)

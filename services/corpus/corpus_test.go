@@ -16,6 +16,7 @@ import (
 	"nexus.internal/libs/bus"
 	"nexus.internal/libs/config"
 	"nexus.internal/libs/contract"
+	"nexus.internal/libs/fault"
 	"nexus.internal/libs/testkit"
 	"nexus.internal/libs/worker"
 	"nexus.internal/migrations"
@@ -146,4 +147,22 @@ func TestAMissingCorpusRootIsAWarningAtStart(t *testing.T) {
 	require.Len(t, service.Components(), 2)
 	require.Contains(t, log.String(), `"level":"warn"`)
 	require.Contains(t, log.String(), "NEXUS_CORPUS_ROOT")
+}
+
+// Who asks whether the service can work learns of a database that is away.
+func TestPingAsksTheDatabase(t *testing.T) {
+	t.Parallel()
+	nc := testkit.NATS(t)
+	db := testkit.OpenPostgres(t, testkit.PostgresURL(t), migrations.Role("corpus"))
+	s, err := corpus.New(settings(t, map[string]string{"NEXUS_OBJECT_STORAGE_ROOT": t.TempDir()}), corpus.Deps{
+		NC: nc, JS: testkit.JetStream(t, nc), DB: db, Log: zerolog.Nop(), Tracer: noop.NewTracerProvider(), Worker: worker.Settings{Apart: true},
+	})
+	require.NoError(t, err)
+	testkit.Start(t, s.Components()...)
+	_, err = bus.Call[struct{}](t.Context(), nc, contract.RPCPing("corpus"), struct{}{})
+	require.NoError(t, err)
+	db.Close()
+	_, err = bus.Call[struct{}](t.Context(), nc, contract.RPCPing("corpus"), struct{}{})
+	require.Equal(t, fault.Unavailable, fault.KindOf(err))
+	require.EqualError(t, err, "Postgres does not answer.")
 }

@@ -24,6 +24,7 @@ import (
 	"nexus.internal/libs/contract"
 	"nexus.internal/libs/run"
 	"nexus.internal/libs/token"
+	"nexus.internal/services/gateway/internal/accepted"
 	"nexus.internal/services/gateway/internal/access"
 	"nexus.internal/services/gateway/internal/admission"
 	"nexus.internal/services/gateway/internal/await"
@@ -33,6 +34,7 @@ import (
 	"nexus.internal/services/gateway/internal/httpapi"
 	"nexus.internal/services/gateway/internal/limit"
 	"nexus.internal/services/gateway/internal/quota"
+	"nexus.internal/services/gateway/internal/readiness"
 	"nexus.internal/services/gateway/internal/submit"
 )
 
@@ -208,7 +210,8 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	events := eventstream.NewHub(deps.NC, deps.Log)
 	watcher := await.New(deps.NC, statusOf(deps.NC), deps.Log)
 	server := httpapi.New(opts, httpapi.Deps{
-		NC: deps.NC, Listener: deps.Listener, Admission: admit, Submitter: sized, Watcher: watcher, Events: events,
+		NC: deps.NC, Listener: deps.Listener, Readiness: readiness.New(deps.NC, deps.JS, pub, deps.Log, deps.Now),
+		Accepted: accepted.New(deps.NC, pub, deps.Now), Admission: admit, Submitter: sized, Watcher: watcher, Events: events,
 		Decisions: decisions, Limits: limits, Buckets: buckets, Log: deps.Log, Tracer: deps.Tracer, Now: deps.Now,
 	})
 	parts := []run.Component{admit, buckets, decisions, submitter}

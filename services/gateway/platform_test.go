@@ -8,12 +8,15 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/otel/trace/noop"
 
 	"nexus.internal/libs/config"
 	"nexus.internal/libs/contract"
+	"nexus.internal/libs/fault"
 	"nexus.internal/libs/identity"
 	"nexus.internal/libs/testkit"
 	"nexus.internal/services/gateway"
@@ -35,15 +38,16 @@ func TestReadyzNamesWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	w, g := start(t)
 	ready := func() reply { return g.nobody().send(http.MethodGet, "/readyz", "") }
+	missing := func() string { return ready().fails(http.StatusServiceUnavailable, "unavailable").Detail }
 	r := ready()
 	r.is(http.StatusOK, nil)
 	require.JSONEq(t, `{"status":"ok"}`, string(r.body))
 
 	const silence = " (A service that is needed for this does not answer now)"
-	w.stop["corpus"]()
-	require.Equal(t, "Not ready: corpus"+silence+".", ready().fails(http.StatusServiceUnavailable, "unavailable").Detail)
 	w.stop["auth"]()
-	require.Equal(t, "Not ready: auth"+silence+"; corpus"+silence+".", ready().fails(http.StatusServiceUnavailable, "unavailable").Detail)
+	require.Equal(t, "Not ready: auth"+silence+".", missing())
+	w.stop["corpus"]()
+	require.Equal(t, "Not ready: auth"+silence+". Away, too: corpus"+silence+".", missing())
 	w.service("auth", subjects()["auth"]...)
 	w.service("corpus", subjects()["corpus"]...)
 	ready().is(http.StatusOK, nil)
@@ -51,25 +55,116 @@ func TestReadyzNamesWhatIsMissing(t *testing.T) {
 	// A service that answers may still miss its database.
 	w.stop["jobs"]()
 	cure := w.sick("jobs", errors.New("pq: the password is swordfish"))
-	require.Equal(t, "Not ready: jobs (Postgres does not answer).", ready().fails(http.StatusServiceUnavailable, "unavailable").Detail)
+	require.Equal(t, "Not ready: jobs (Postgres does not answer).", missing())
+	cure()
+	cure = w.sick("jobs", fault.Unavailablef("The message broker does not take its messages."))
+	require.Equal(t, "Not ready: jobs (The message broker does not take its messages).", missing())
 	for _, service := range []string{"auth", "corpus", "plugins", "audit", "webhooks"} {
 		w.stop[service]()
 	}
-	p := ready().fails(http.StatusServiceUnavailable, "unavailable")
+	detail := missing()
 	for _, service := range []string{"audit", "auth", "corpus", "jobs", "plugins", "webhooks"} {
-		require.Contains(t, p.Detail, service+" (")
+		require.Contains(t, detail, service+" (")
 	}
-	require.NotContains(t, p.Detail, "swordfish")
+	require.NotContains(t, detail, "swordfish")
 	cure()
 
 	g.wire.breaks()
 	testkit.Eventually(t, func() bool { return !g.nc.IsConnected() }, "the connection survived its network")
-	require.Equal(t, "Not ready: NATS does not answer.", ready().fails(http.StatusServiceUnavailable, "unavailable").Detail)
+	require.Equal(t, "Not ready: NATS does not answer.", missing())
 	g.wire.mends()
 	for service, subjects := range subjects() {
 		w.service(service, subjects...)
 	}
 	testkit.Eventually(t, func() bool { return ready().status == http.StatusOK }, "it never got ready again")
+}
+
+// Without the services that only their own routes need, the rest goes on.
+func TestServicesThatReadinessCanDoWithout(t *testing.T) {
+	t.Parallel()
+	w, g := start(t)
+	admin := g.role(identity.Admin)
+	id := uuid.NewString()
+	for service, route := range map[string]string{
+		"audit": "/api/v1/audit/logs", "corpus": "/api/v1/documents", "plugins": "/api/v1/analysis/runs/" + id, "webhooks": "/api/v1/webhooks",
+	} {
+		w.stop[service]()
+		var body struct {
+			Status   string
+			Degraded []struct{ Service, Detail string }
+		}
+		g.nobody().send(http.MethodGet, "/readyz", "").is(http.StatusOK, &body)
+		require.Equal(t, "ok", body.Status)
+		require.Len(t, body.Degraded, 1, "%v", body)
+		require.Equal(t, service, body.Degraded[0].Service)
+		require.NotEmpty(t, body.Degraded[0].Detail)
+		r := admin.send(http.MethodGet, route, "")
+		r.fails(http.StatusServiceUnavailable, "unavailable")
+		require.NotEmpty(t, r.header.Get("Retry-After"), route)
+		admin.submit(http.StatusOK, `{"job_type":"ingest_batch"}`)
+
+		cure := w.sick(service, errors.New("no database"))
+		g.nobody().send(http.MethodGet, "/readyz", "").is(http.StatusOK, &body)
+		require.Equal(t, "Postgres does not answer.", body.Degraded[0].Detail)
+		cure()
+		w.service(service, subjects()[service]...)
+	}
+}
+
+// The streams are needed: each must be there, those that hold work must have room,
+// and the one of commands must store a message.
+func TestReadyzAsksTheStreams(t *testing.T) {
+	t.Parallel()
+	w, g := start(t)
+	ready := func() reply { return g.nobody().send(http.MethodGet, "/readyz", "") }
+	missing := func() string { return ready().fails(http.StatusServiceUnavailable, "unavailable").Detail }
+	ready().is(http.StatusOK, nil)
+
+	// What was stored a moment ago is not asked for again.
+	commands, err := w.js.Stream(t.Context(), contract.StreamCommands)
+	require.NoError(t, err)
+	last := func() uint64 {
+		info, err := commands.Info(t.Context())
+		require.NoError(t, err)
+		return info.State.LastSeq
+	}
+	before := last()
+	for range 5 {
+		ready().is(http.StatusOK, nil)
+	}
+	require.Equal(t, before, last())
+	w.clock.advance(time.Minute)
+	ready().is(http.StatusOK, nil)
+	require.Equal(t, before+1, last())
+	testkit.Eventually(t, func() bool {
+		info, err := commands.Info(t.Context())
+		return err == nil && info.State.Msgs == 0
+	}, "the recorder left the probe in the stream")
+
+	cfg := commands.CachedInfo().Config
+	frozen := cfg
+	// It refuses every message, as it does when it could not write one.
+	frozen.MaxMsgSize = 1
+	_, err = w.js.UpdateStream(t.Context(), frozen)
+	require.NoError(t, err)
+	w.clock.advance(time.Minute)
+	require.Equal(t, "Not ready: stream NEXUS_COMMANDS (the broker stores no messages; its disk may be full).", missing())
+	_, err = w.js.UpdateStream(t.Context(), cfg)
+	require.NoError(t, err)
+	ready().is(http.StatusOK, nil)
+
+	runs, err := w.js.Stream(t.Context(), contract.StreamRuns)
+	require.NoError(t, err)
+	full := runs.CachedInfo().Config
+	full.MaxBytes = 32 << 10
+	_, err = w.js.UpdateStream(t.Context(), full)
+	require.NoError(t, err)
+	require.Equal(t, "Not ready: stream NEXUS_RUNS (it is full).", missing())
+
+	for _, s := range contract.Streams() {
+		require.NoError(t, w.js.DeleteStream(t.Context(), s.Name))
+		require.Contains(t, missing(), "stream "+s.Name+" (it is missing)")
+	}
 }
 
 func TestRequestsUnderWayAreAnsweredAtTheEnd(t *testing.T) {

@@ -350,6 +350,10 @@ func TestSilentRecorder(t *testing.T) {
 		Attempts: []contract.Attempt{}, Artifacts: []contract.CreatedArtifact{},
 	}, job)
 	c.send(http.MethodGet, "/api/v1/jobs/"+uuid.NewString(), "").fails(http.StatusNotFound, "not_found")
+	var elsewhere contract.Job
+	other := w.gateway().role(identity.Viewer)
+	other.send(http.MethodGet, "/api/v1/jobs/"+out.JobID, "").is(http.StatusOK, &elsewhere)
+	require.Equal(t, job, elsewhere, "it does not matter which gateway is asked")
 
 	// Whatever the recorder knows wins; what it never confirms is forgotten.
 	w.answer(contract.RPCJobsGet, always(contract.Job{JobSummary: contract.JobSummary{JobID: out.JobID, Status: contract.StatusRunning}}))
@@ -358,10 +362,34 @@ func TestSilentRecorder(t *testing.T) {
 	w.answer(contract.RPCJobsGet, refuses(fault.Unavailablef("Postgres does not answer.")))
 	c.send(http.MethodGet, "/api/v1/jobs/"+out.JobID, "").fails(http.StatusServiceUnavailable, "unavailable")
 	w.answer(contract.RPCJobsGet, refuses(fault.NotFoundf("Job not found")))
-	w.clock.advance(10 * time.Minute)
+	w.clock.advance(contract.AcceptedFor)
 	c.send(http.MethodGet, "/api/v1/jobs/"+out.JobID, "").is(http.StatusOK, nil)
 	w.clock.advance(time.Nanosecond)
 	c.send(http.MethodGet, "/api/v1/jobs/"+out.JobID, "").fails(http.StatusNotFound, "not_found")
+}
+
+// The jobs of a batch and a payload of some size are known everywhere, too; a broker
+// that does not know what was accepted is no failure, one that is away is.
+func TestAcceptedJobsAreKnownEverywhere(t *testing.T) {
+	t.Parallel()
+	w, g := start(t)
+	other := w.gateway()
+	w.judges(silent)
+	w.answer(contract.RPCJobsGet, refuses(fault.NotFoundf("Job not found")))
+	c, there := g.role(identity.Operator), other.role(identity.Viewer)
+	var batch struct{ Jobs []submitted }
+	c.send(http.MethodPost, "/api/v1/jobs/batch", `{"jobs":[{"job_type":"analyze"},{"job_type":"ingest_batch"}]}`).is(http.StatusAccepted, &batch)
+	require.Len(t, batch.Jobs, 2)
+	large := c.submit(http.StatusAccepted, `{"job_type":"analyze","payload":{"n":"`+strings.Repeat("x", 100<<10)+`"}}`)
+	for _, j := range append(batch.Jobs, large) {
+		var job contract.Job
+		there.send(http.MethodGet, "/api/v1/jobs/"+j.JobID, "").is(http.StatusOK, &job)
+		require.Equal(t, contract.StatusAccepted, job.Status)
+		require.Equal(t, j.JobType, job.JobType)
+	}
+	require.NoError(t, w.js.DeleteStream(t.Context(), contract.StreamAccepted))
+	there.send(http.MethodGet, "/api/v1/jobs/"+large.JobID, "").fails(http.StatusNotFound, "not_found")
+	c.submit(http.StatusAccepted, `{"job_type":"analyze"}`)
 }
 
 // Nonsense on the gateway's inbox, and verdicts for others, confuse nobody.

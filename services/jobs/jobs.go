@@ -113,7 +113,12 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	bus.Handle(rpc, contract.RPCJobsHeartbeat, life.Heartbeat)
 	bus.Handle(rpc, contract.RPCJobsFinish, life.Finish)
 	s.handle(rpc)
-	rpc.Health(st.Ping)
+	rpc.Health(func(ctx context.Context) error {
+		if err := st.Ping(ctx); err != nil {
+			return err
+		}
+		return box.Check()
+	})
 	rpc.Passing(pg.IsAway)
 
 	recorder := record.New(deps.NC, deps.JS, st, types, pub, deps.Log, deps.Tracer, deps.Now)

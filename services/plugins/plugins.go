@@ -91,6 +91,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	}
 	runs := store.New(deps.DB)
 	rpc := bus.NewRPC(deps.NC, deps.Log, deps.Tracer, "plugins")
+	rpc.Health(runs.Ping)
 	rpc.Passing(pg.IsAway)
 	query.New(runs, registry).Register(rpc)
 	s := &Service{components: []run.Component{rpc}}

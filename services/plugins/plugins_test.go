@@ -163,3 +163,21 @@ func TestComponentsInOrder(t *testing.T) {
 	}
 	require.Equal(t, []string{"nexus-plugins rpc", "worker plugins"}, names)
 }
+
+// Who asks whether the service can work learns of a database that is away.
+func TestPingAsksTheDatabase(t *testing.T) {
+	t.Parallel()
+	nc := testkit.NATS(t)
+	db := testkit.OpenPostgres(t, testkit.PostgresURL(t), migrations.Role("plugins"))
+	s, err := plugins.New(defaults(t, nil), plugins.Deps{
+		NC: nc, JS: testkit.JetStream(t, nc), DB: db, Log: zerolog.Nop(), Tracer: noop.NewTracerProvider(), Worker: worker.Settings{Apart: true},
+	})
+	require.NoError(t, err)
+	testkit.Start(t, s.Components()...)
+	_, err = bus.Call[struct{}](t.Context(), nc, contract.RPCPing("plugins"), struct{}{})
+	require.NoError(t, err)
+	db.Close()
+	_, err = bus.Call[struct{}](t.Context(), nc, contract.RPCPing("plugins"), struct{}{})
+	require.Equal(t, fault.Unavailable, fault.KindOf(err))
+	require.EqualError(t, err, "Postgres does not answer.")
+}

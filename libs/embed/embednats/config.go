@@ -20,6 +20,9 @@ import (
 // included.
 const MaxPayload = 1 << 20
 
+// noBound is a store larger than any disk, in bytes.
+const noBound = 1 << 50
+
 // defaultListen is rendered for a server that only this process uses: whoever
 // starts the text stand-alone gets a door on this machine, not on all networks.
 const defaultListen = "127.0.0.1:4222"
@@ -40,8 +43,9 @@ type Options struct {
 	// Topology says who may connect. Nil means anybody, with one account: for
 	// tests.
 	Topology *Topology
-	// MaxStore bounds JetStream on disk, in bytes; 0 means three quarters of
-	// what is free.
+	// MaxStore bounds JetStream on disk, in bytes; 0 means that only the limits of
+	// the streams do. A bound that follows the free disk would refuse messages and
+	// streams after others have taken space.
 	MaxStore int64
 	// SyncAlways makes JetStream flush to the disk before it acknowledges. It
 	// costs most of the speed and is what a single server needs to keep an
@@ -68,6 +72,9 @@ func (o Options) Config() (string, error) {
 	}
 	if o.Name == "" {
 		o.Name = "nexus"
+	}
+	if o.MaxStore == 0 {
+		o.MaxStore = noBound
 	}
 	page, err := template.New("nats.conf").Funcs(templateFuncs()).Parse(configTemplate)
 	if err != nil {

@@ -38,17 +38,21 @@ var ErrListen = errors.New("cannot listen")
 type Server struct {
 	log       zerolog.Logger
 	lock      *dirlock.Lock
+	dir       string // store folder
 	temporary string // store folder to remove at the end; "" keeps it
 	nats      *server.Server
 	listens   bool
 	stopOnce  sync.Once
+	// stopping ends what mends the server.
+	stopping chan struct{}
+	mending  sync.WaitGroup
 }
 
 // Start starts a server and returns when it takes connections. The
 // configuration it runs on stays in the store folder as nats.conf. The error
 // wraps ErrInUse when another program uses the store folder.
 func Start(opts Options) (*Server, error) {
-	s := &Server{log: opts.Log, listens: opts.Listen != ""}
+	s := &Server{log: opts.Log, listens: opts.Listen != "", stopping: make(chan struct{})}
 	if err := s.start(opts); err != nil {
 		s.Stop()
 		return nil, fmt.Errorf("start NATS: %w", err)
@@ -61,7 +65,7 @@ func (s *Server) start(opts Options) error {
 	if err != nil {
 		return err
 	}
-	opts.StoreDir = dir
+	opts.StoreDir, s.dir = dir, dir
 	text, err := opts.Config()
 	if err != nil {
 		return err
@@ -100,6 +104,8 @@ func (s *Server) run(loaded *server.Options, log *logger) error {
 	if !s.nats.ReadyForConnections(readyPatience) {
 		return fmt.Errorf("not ready after %s", readyPatience)
 	}
+	m := &mender{nats: s.nats, opts: loaded, log: s.log.With().Str("component", "nats").Logger()}
+	s.mending.Go(func() { m.run(s.stopping) })
 	return nil
 }
 
@@ -138,6 +144,13 @@ func (s *Server) ClientURL() string {
 	return s.nats.ClientURL()
 }
 
+// Room is how many bytes are free on the disk that holds the store folder; 0
+// where that is not known.
+func (s *Server) Room() int64 {
+	free, _ := freeDisk(s.dir)
+	return free
+}
+
 // ID is the server's public key, which names it on the system account's
 // subjects.
 func (s *Server) ID() string { return s.nats.ID() }
@@ -159,6 +172,8 @@ func (s *Server) Connect(opts ...nats.Option) (*nats.Conn, error) {
 // again does nothing.
 func (s *Server) Stop() {
 	s.stopOnce.Do(func() {
+		close(s.stopping)
+		s.mending.Wait()
 		if s.nats != nil {
 			s.nats.LameDuckShutdown()
 			s.nats.Shutdown()

@@ -22,19 +22,41 @@ const systemUser = "system"
 // inboxPrefix keeps the answers to one service apart from those to another.
 func inboxPrefix(service string) string { return contract.InboxPrefix(service) }
 
+// consumer is a durable consumer that a service reads.
+type consumer struct{ stream, durable string }
+
+// reads lists the consumers of a service.
+func reads(service string) []consumer {
+	lanes := func(queue string) (out []consumer) {
+		for _, lane := range contract.Lanes() {
+			out = append(out, consumer{contract.StreamRuns, contract.RunConsumer(queue, lane.Priority)})
+		}
+		return out
+	}
+	switch service {
+	case "jobs":
+		return append(lanes(contract.QueueBench), consumer{contract.StreamCommands, contract.ConsumerRecorder})
+	case "corpus":
+		return lanes(contract.QueueCorpus)
+	case "plugins":
+		return lanes(contract.QueuePlugins)
+	case "audit":
+		return []consumer{{contract.StreamEvents, contract.ConsumerAudit}, {contract.StreamDead, contract.ConsumerDead}}
+	case "webhooks":
+		return []consumer{{contract.StreamEvents, contract.ConsumerWebhooks}}
+	case "gateway":
+		return []consumer{{contract.StreamSubmit, contract.ConsumerDoor}}
+	}
+	return nil
+}
+
 // permissions is what a service may say and hear on NATS; everything else is
 // refused by the server.
 func permissions(service string) embednats.Permissions {
 	p := embednats.Permissions{Respond: true}
 	hear := func(subjects ...string) { p.Subscribe.Allow = append(p.Subscribe.Allow, subjects...) }
 	say := func(subjects ...string) { p.Publish.Allow = append(p.Publish.Allow, subjects...) }
-	consume := func(stream, durable string) {
-		say("$JS.API.CONSUMER.INFO."+stream+"."+durable, "$JS.API.CONSUMER.MSG.NEXT."+stream+"."+durable, "$JS.ACK."+stream+"."+durable+".>")
-	}
-	work := func(queue string) {
-		for _, lane := range contract.Lanes() {
-			consume(contract.StreamRuns, contract.RunConsumer(queue, lane.Priority))
-		}
+	work := func() {
 		say(contract.RPCJobsClaim, contract.RPCJobsHeartbeat, contract.RPCJobsFinish, contract.RPCJobsPayload)
 		hear(contract.PatternCancel)
 	}
@@ -48,36 +70,41 @@ func permissions(service string) embednats.Permissions {
 	}
 	hear(inboxPrefix(service)+".>", "nexus.rpc."+service+".>", "$SRV.>")
 	say("nexus.dead." + service + ".>")
+	consume := func(c consumer) {
+		say("$JS.API.CONSUMER.INFO."+c.stream+"."+c.durable, "$JS.API.CONSUMER.MSG.NEXT."+c.stream+"."+c.durable, "$JS.ACK."+c.stream+"."+c.durable+".>")
+	}
+	for _, c := range reads(service) {
+		consume(c)
+	}
 	switch service {
 	case "auth":
 		say("nexus.events.auth.>", contract.KeyEvents, contract.FeatureEvents)
 		hear(contract.KeyEvents)
 	case "jobs":
-		consume(contract.StreamCommands, contract.ConsumerRecorder)
-		work(contract.QueueBench)
+		work()
 		say(contract.PatternRuns, contract.PatternJobEvents, contract.PatternCancel, inboxPrefix("gateway")+".>",
 			"nexus.events.job_type.>", "nexus.events.queue.>", contract.RejectionPattern("*"),
 			"$JS.API.STREAM.INFO."+contract.StreamRuns, "$JS.API.STREAM.MSG.GET."+contract.StreamRuns,
 			// A new queue gets its lanes at once.
 			"$JS.API.CONSUMER.INFO."+contract.StreamRuns+".*", "$JS.API.CONSUMER.CREATE."+contract.StreamRuns+".>")
 	case "corpus":
-		work(contract.QueueCorpus)
+		work()
 	case "plugins":
-		work(contract.QueuePlugins)
+		work()
 		say("nexus.rpc.corpus.>", contract.RPCAuthAllowed)
 	case "audit":
-		consume(contract.StreamEvents, contract.ConsumerAudit)
-		consume(contract.StreamDead, contract.ConsumerDead)
 		// Where dead letters come from is where they are replayed to.
 		say(contract.PatternSubmit, contract.PatternCommands, contract.PatternRuns, contract.PatternEvents)
 	case "webhooks":
-		consume(contract.StreamEvents, contract.ConsumerWebhooks)
 		say("nexus.events.webhook.>", contract.RPCJobsWebhooks, contract.RPCAuthOwner)
 	case "gateway":
 		// Each owner who publishes at the NATS door has a consumer there.
-		consume(contract.StreamSubmit, "*")
-		say("$JS.API.STREAM.INFO."+contract.StreamSubmit, "$JS.API.CONSUMER.CREATE."+contract.StreamSubmit+".>")
-		say(contract.PatternCommands, "nexus.events.auth.>", "nexus.events.submit.>", "nexus.rpc.>", contract.SubjectPeers, contract.EventsGet)
+		consume(consumer{contract.StreamSubmit, "*"})
+		say("$JS.API.CONSUMER.CREATE." + contract.StreamSubmit + ".>")
+		for _, s := range contract.Streams() {
+			say(contract.StreamInfo(s.Name))
+		}
+		say(contract.PatternCommands, contract.PatternAccepted, contract.AcceptedGet+contract.PatternAccepted, "nexus.events.auth.>", "nexus.events.submit.>", "nexus.rpc.>", contract.SubjectPeers, contract.EventsGet)
 		hear(contract.PatternEvents, contract.SubjectPeers)
 	}
 	return p

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"nexus.internal/libs/config"
+	"nexus.internal/libs/contract"
 	"nexus.internal/libs/pg"
 	"nexus.internal/libs/token"
 	"nexus.internal/libs/worker"
@@ -41,17 +42,19 @@ const (
 
 // Config are the settings of a process.
 type Config struct {
-	DataDir       string     `env:"DATA_DIR" envDefault:".nexus" doc:"The folder where \"nexus up\" keeps everything; deleting it starts afresh."`
-	DatabaseURL   string     `env:"DATABASE_URL" doc:"A Postgres connection URL; what it does not say comes from libpq's PG* variables and files, as with every Postgres client. Empty: \"nexus up\" starts a private server, which hears of none of them."`
-	PGBin         string     `env:"PG_BIN" doc:"The folder with the PostgreSQL programs for the private server. Empty: the newest installed."`
-	NATSURL       string     `env:"NATS_URL" doc:"The URL of a NATS server. Empty: \"nexus up\" runs one inside the process."`
-	NATSListen    string     `env:"NATS_LISTEN" envDefault:"127.0.0.1:4222" doc:"Where the NATS server inside the process listens for clients; port -1 picks a free one, \"off\" closes the door."`
-	NATSKeys      string     `env:"NATS_KEYS_DIR" doc:"The folder with the services' NATS keys. Empty: DATA_DIR/keys for the server inside the process, no keys for another one."`
-	SchemaMode    SchemaMode `env:"SCHEMA_MANAGEMENT_MODE" doc:"auto_create, migrate_only or off. Default: auto_create in dev and test, migrate_only in prod."`
-	LogLevel      string     `env:"LOG_LEVEL" envDefault:"info" doc:"trace, debug, info, warn or error."`
-	OTLPEndpoint  string     `env:"OTLP_ENDPOINT" doc:"Where traces are sent, OTLP over HTTP, for example http://127.0.0.1:4318. Empty: no traces."`
-	PprofAddr     string     `env:"PPROF_ADDR" doc:"Where Go profiles are served, for example 127.0.0.1:6060. Whoever reaches it sees the program's memory. Empty: nowhere."`
-	ShutdownGrace int        `env:"SHUTDOWN_GRACE_SECONDS" envDefault:"30" doc:"How long each part may take to drain when the process stops, in seconds."`
+	DataDir         string     `env:"DATA_DIR" envDefault:".nexus" doc:"The folder where \"nexus up\" keeps everything; deleting it starts afresh."`
+	DatabaseURL     string     `env:"DATABASE_URL" doc:"A Postgres connection URL; what it does not say comes from libpq's PG* variables and files, as with every Postgres client. Empty: \"nexus up\" starts a private server, which hears of none of them."`
+	PGBin           string     `env:"PG_BIN" doc:"The folder with the PostgreSQL programs for the private server. Empty: the newest installed."`
+	NATSURL         string     `env:"NATS_URL" doc:"The URL of a NATS server. Empty: \"nexus up\" runs one inside the process."`
+	NATSListen      string     `env:"NATS_LISTEN" envDefault:"127.0.0.1:4222" doc:"Where the NATS server inside the process listens for clients; port -1 picks a free one, \"off\" closes the door."`
+	NATSKeys        string     `env:"NATS_KEYS_DIR" doc:"The folder with the services' NATS keys. Empty: DATA_DIR/keys for the server inside the process, no keys for another one."`
+	SchemaMode      SchemaMode `env:"SCHEMA_MANAGEMENT_MODE" doc:"auto_create, migrate_only or off. Default: auto_create in dev and test, migrate_only in prod."`
+	LogLevel        string     `env:"LOG_LEVEL" envDefault:"info" doc:"trace, debug, info, warn or error."`
+	OTLPEndpoint    string     `env:"OTLP_ENDPOINT" doc:"Where traces are sent, OTLP over HTTP, for example http://127.0.0.1:4318. Empty: no traces."`
+	PprofAddr       string     `env:"PPROF_ADDR" doc:"Where Go profiles are served, for example 127.0.0.1:6060. Whoever reaches it sees the program's memory. Empty: nowhere."`
+	ShutdownGrace   int        `env:"SHUTDOWN_GRACE_SECONDS" envDefault:"30" doc:"How long each part may take to drain when the process stops, in seconds."`
+	CommandWait     int        `env:"COMMAND_WAIT_SECONDS" envDefault:"60" doc:"How long commands that end by themselves, such as migrate, wait for Postgres and NATS, in seconds. Services wait until they are told to stop."`
+	StreamsMaxBytes int64      `env:"STREAMS_MAX_BYTES" envDefault:"0" doc:"What all streams together may hold on the disk of NATS, in bytes, from 301989888 (288 MiB) to 19327352832 (18 GiB). Streams that exist become larger with it at the next start, never smaller. 0: half of what is free on that disk where Nexus runs the NATS server, else 18 GiB."`
 
 	DB       pg.Config
 	Worker   worker.Settings
@@ -101,6 +104,12 @@ func (c *Config) Validate() error {
 	}
 	if c.ShutdownGrace < 1 || c.ShutdownGrace > 3600 {
 		errs = append(errs, fmt.Errorf("NEXUS_SHUTDOWN_GRACE_SECONDS is %d: want 1 to 3600", c.ShutdownGrace))
+	}
+	if c.CommandWait < 1 || c.CommandWait > 3600 {
+		errs = append(errs, fmt.Errorf("NEXUS_COMMAND_WAIT_SECONDS is %d: want 1 to 3600", c.CommandWait))
+	}
+	if n := c.StreamsMaxBytes; n != 0 && (n < contract.MinStreamBytes || n > contract.MaxStreamBytes) {
+		errs = append(errs, fmt.Errorf("NEXUS_STREAMS_MAX_BYTES is %d: want %d to %d, or 0", n, contract.MinStreamBytes, int64(contract.MaxStreamBytes)))
 	}
 	errs = append(errs, c.checkAddresses())
 	if c.Gateway.Leaving() > 0 && c.Gateway.Leaving() >= c.grace() {
@@ -161,6 +170,8 @@ func (c *Config) checkNATSURL() error {
 	}
 	return nil
 }
+
+func (c *Config) commandWait() time.Duration { return time.Duration(c.CommandWait) * time.Second }
 
 // CheckFor refuses settings that services must not have in production. Those of
 // other services do not matter to a process that does not run them.

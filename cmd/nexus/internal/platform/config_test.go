@@ -8,9 +8,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 
 	"nexus.internal/cmd/nexus/internal/platform"
+	"nexus.internal/libs/contract"
+	"nexus.internal/libs/embed/embednats"
 	"nexus.internal/libs/testkit"
 	"nexus.internal/migrations"
 )
@@ -45,10 +49,12 @@ func TestEveryBadSettingIsNamed(t *testing.T) {
 	_, err := platform.LoadConfig(map[string]string{
 		"NEXUS_SCHEMA_MANAGEMENT_MODE": "sometimes", "NEXUS_SHUTDOWN_GRACE_SECONDS": "0", "NEXUS_NATS_LISTEN": "here", "NEXUS_LOG_LEVEL": "loud",
 		"NEXUS_WORKER_LEASE_SECONDS": "0", "NEXUS_BENCH_WORKERS": "-1", "NEXUS_SYNC_WAIT_SECONDS": "0", "NEXUS_HTTP_MAX_BODY_BYTES": "1",
+		"NEXUS_COMMAND_WAIT_SECONDS": "0", "NEXUS_STREAMS_MAX_BYTES": "1",
 	})
-	require.ErrorContains(t, err, "8 problem(s)")
+	require.ErrorContains(t, err, "10 problem(s)")
 	for _, name := range []string{
 		"SCHEMA_MANAGEMENT_MODE", "SHUTDOWN_GRACE_SECONDS", "NATS_LISTEN", "LOG_LEVEL", "WORKER_LEASE_SECONDS", "BENCH_WORKERS", "SYNC_WAIT_SECONDS", "HTTP_MAX_BODY_BYTES",
+		"COMMAND_WAIT_SECONDS", "STREAMS_MAX_BYTES",
 	} {
 		require.ErrorContains(t, err, "NEXUS_"+name)
 	}
@@ -125,20 +131,34 @@ func TestWhatCannotStartSaysWhy(t *testing.T) {
 	}
 	dir := t.TempDir()
 	require.ErrorContains(t, run(map[string]string{"NEXUS_DATA_DIR": dir}, false, "jobs"), "NEXUS_NATS_URL is not set")
-	require.ErrorContains(t, run(map[string]string{"NEXUS_NATS_URL": "nats://127.0.0.1:1", "NEXUS_DATABASE_URL": "postgres://nobody@127.0.0.1:1/x"}, false, "jobs"), "reach the database")
 	require.ErrorContains(t, run(map[string]string{"NEXUS_NATS_URL": "nats://127.0.0.1:1"}, false, "jobs"), "NEXUS_DATABASE_URL is not set")
-	require.ErrorContains(t, run(map[string]string{"NEXUS_NATS_URL": "nats://127.0.0.1:1"}, false, "gateway"), "connect to NATS")
-	require.ErrorContains(t, run(map[string]string{"NEXUS_NATS_URL": "nats://127.0.0.1:1", "NEXUS_NATS_KEYS_DIR": dir}, false, "gateway"), "user-gateway.nk")
+	err := run(map[string]string{"NEXUS_NATS_URL": "nats://u:swordfish@%zz", "NEXUS_HTTP_ADDR": "127.0.0.1:0", "NEXUS_SCHEMA_MANAGEMENT_MODE": "off"}, false, "gateway")
+	require.ErrorContains(t, err, "connect to NATS: it is not a valid NATS URL")
+	require.NotContains(t, err.Error(), "swordfish")
+	require.ErrorContains(t, run(map[string]string{"NEXUS_NATS_URL": "nats://127.0.0.1:1", "NEXUS_NATS_KEYS_DIR": dir, "NEXUS_HTTP_ADDR": "127.0.0.1:0"}, false, "gateway"), "user-gateway.nk")
 
 	file := filepath.Join(dir, "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o600))
-	require.ErrorContains(t, run(map[string]string{"NEXUS_DATA_DIR": file}, true, "gateway"), "create the data folder")
+	require.ErrorContains(t, run(map[string]string{"NEXUS_DATA_DIR": file, "NEXUS_HTTP_ADDR": "127.0.0.1:0"}, true, "gateway"), "create the data folder")
 	embedded := map[string]string{"NEXUS_DATA_DIR": dir, "NEXUS_DATABASE_URL": testkit.EmptyDatabase(t), "NEXUS_NATS_LISTEN": "off", "NEXUS_HTTP_ADDR": "127.0.0.1:0", "NEXUS_PPROF_ADDR": "256.0.0.1:1"}
 	require.ErrorContains(t, run(embedded, true, "gateway"), "listen for profiles")
 	require.ErrorContains(t, run(map[string]string{"NEXUS_DATA_DIR": dir, "NEXUS_DATABASE_URL": testkit.EmptyDatabase(t), "NEXUS_NATS_LISTEN": "off"}, true, "weather"), "migrations of weather")
 
 	bad := load(t, map[string]string{"NEXUS_NATS_URL": "nats://127.0.0.1:1"})
 	require.ErrorContains(t, platform.RunNATS(t.Context(), bad, io.Discard, func(platform.Running) {}), "NEXUS_NATS_URL must not be set")
+}
+
+// A server without the room says which setting asks for less.
+func TestNoRoomForStreams(t *testing.T) {
+	t.Parallel()
+	server, err := embednats.Start(embednats.Options{Listen: "127.0.0.1:-1", StoreDir: t.TempDir(), MaxStore: 1 << 30, Log: zerolog.Nop()})
+	require.NoError(t, err)
+	t.Cleanup(server.Stop)
+	environ := map[string]string{"NEXUS_DATA_DIR": t.TempDir(), "NEXUS_DATABASE_URL": testkit.EmptyDatabase(t), "NEXUS_NATS_URL": server.ClientURL()}
+	err = platform.Create(t.Context(), load(t, environ), io.Discard, migrations.Schemas())
+	require.ErrorContains(t, err, "set NEXUS_STREAMS_MAX_BYTES")
+	environ["NEXUS_STREAMS_MAX_BYTES"] = "536870912"
+	require.NoError(t, platform.Create(t.Context(), load(t, environ), io.Discard, migrations.Schemas()))
 }
 
 func TestCreateAndRemove(t *testing.T) {
@@ -158,12 +178,27 @@ func TestCreateAndRemove(t *testing.T) {
 func TestNATSAloneServesUntilItIsStopped(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
-	cfg := load(t, map[string]string{"NEXUS_DATA_DIR": t.TempDir(), "NEXUS_NATS_LISTEN": "127.0.0.1:-1"})
+	dir := t.TempDir()
+	cfg := load(t, map[string]string{"NEXUS_DATA_DIR": dir, "NEXUS_NATS_LISTEN": "127.0.0.1:-1", "NEXUS_STREAMS_MAX_BYTES": "1073741824"})
 	ready, done := make(chan platform.Running, 1), make(chan error, 1)
 	go func() {
 		done <- platform.RunNATS(ctx, cfg, io.Discard, func(r platform.Running) { ready <- r })
 	}()
-	require.Contains(t, testkit.Receive(t, ready).NATSURL, "nats://127.0.0.1:")
+	address := testkit.Receive(t, ready).NATSURL
+	require.Contains(t, address, "nats://127.0.0.1:")
+	keys, err := embednats.LoadKeys(filepath.Join(dir, "keys"), false, "admin")
+	require.NoError(t, err)
+	key, err := keys.User("admin")
+	require.NoError(t, err)
+	nc, err := nats.Connect(address, key.Option())
+	require.NoError(t, err)
+	defer nc.Close()
+	js := testkit.JetStream(t, nc)
+	for _, want := range contract.StreamsWithin(1 << 30) {
+		s, err := js.Stream(t.Context(), want.Name)
+		require.NoError(t, err, "who runs the server makes the streams")
+		require.Equal(t, want.MaxBytes, s.CachedInfo().Config.MaxBytes)
+	}
 	cancel()
 	require.NoError(t, testkit.Receive(t, done))
 }

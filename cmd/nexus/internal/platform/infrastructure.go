@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -33,33 +34,57 @@ type infrastructure struct {
 	nats        *embednats.Server
 	keys        *embednats.Keys
 	databaseURL string
+	patience    *patience
+	// streams are those of the platform, sized to the disk they are on.
+	streams []contract.Stream
+}
+
+// newInfrastructure prepares to reach servers; a wait for one lasts limit, or until
+// the process is told to stop where limit is zero.
+func newInfrastructure(cfg Config, log zerolog.Logger, limit time.Duration) *infrastructure {
+	in := &infrastructure{cfg: cfg, log: log, databaseURL: cfg.DatabaseURL, patience: &patience{log: log, limit: limit}}
+	in.sizeStreams()
+	return in
+}
+
+// sizeStreams decides how much the streams may hold: what the settings say, or half
+// of the free disk of a server of this process.
+func (in *infrastructure) sizeStreams() {
+	switch {
+	case in.cfg.StreamsMaxBytes > 0:
+		in.streams = contract.StreamsWithin(in.cfg.StreamsMaxBytes)
+	case in.nats != nil && in.nats.Room() > 0:
+		in.streams = contract.StreamsWithin(in.nats.Room() / 2)
+	default:
+		in.streams = contract.Streams()
+	}
 }
 
 // startServers starts the servers that no setting names.
-func startServers(ctx context.Context, cfg Config, log zerolog.Logger, services []string, embedded bool) (*infrastructure, error) {
-	in := &infrastructure{cfg: cfg, log: log, databaseURL: cfg.DatabaseURL}
+func (in *infrastructure) startServers(ctx context.Context, services []string, embedded bool) error {
+	cfg := in.cfg
 	if embedded {
 		// Readable for the unprivileged user that Postgres runs as; what is
 		// secret inside has stricter modes of its own.
 		if err := os.MkdirAll(cfg.DataDir, 0o755); err != nil { //nolint:gosec // see above
-			return in, fmt.Errorf("create the data folder: %w; choose another with NEXUS_DATA_DIR", err)
+			return fmt.Errorf("create the data folder: %w; choose another with NEXUS_DATA_DIR", err)
 		}
 	}
 	if !embedded {
 		if err := in.named(services); err != nil {
-			return in, err
+			return err
 		}
 	}
 	if err := in.openKeys(services, embedded); err != nil || !embedded {
-		return in, err
+		return err
 	}
 	if err := in.startPostgres(ctx); err != nil {
-		return in, err
+		return err
 	}
 	if cfg.NATSURL == "" {
-		return in, in.startNATS()
+		return in.startNATS()
 	}
-	return in, nil
+	return nil
 }
 
 // named refuses to run services without servers that settings name.
@@ -131,7 +156,11 @@ func (in *infrastructure) startNATS() error {
 	if errors.Is(err, embednats.ErrListen) {
 		return fmt.Errorf("%w; choose another address with NEXUS_NATS_LISTEN, or off", err)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	in.sizeStreams()
+	return nil
 }
 
 // components watch the private Postgres server: when it dies, the process must
@@ -151,8 +180,9 @@ func (in *infrastructure) components() []run.Component {
 	})}
 }
 
-// connect opens a service's own NATS connection, under its own user.
-func (in *infrastructure) connect(service string, log zerolog.Logger) (*nats.Conn, error) {
+// connect opens a service's own NATS connection, under its own user, once the
+// server can be reached.
+func (in *infrastructure) connect(ctx context.Context, service string, log zerolog.Logger) (nc *nats.Conn, err error) {
 	opts := []nats.Option{nats.CustomInboxPrefix(inboxPrefix(service))}
 	if service == "gateway" {
 		// A submit that is refused because NATS is away must not be delivered
@@ -169,17 +199,31 @@ func (in *infrastructure) connect(service string, log zerolog.Logger) (*nats.Con
 	if in.nats != nil {
 		opts = append(opts, in.nats.InProcess())
 	}
-	return bus.Connect(in.cfg.NATSURL, service, log, opts...)
+	err = in.patience.await(ctx, goal{"NATS", places(in.cfg.NATSURL)}, bus.IsNotYet, func(context.Context) error {
+		nc, err = bus.Connect(in.cfg.NATSURL, service, log, opts...)
+		return err
+	})
+	return nc, err
 }
 
-// open opens a service's own pool, under its own role.
-func (in *infrastructure) open(ctx context.Context, options pg.Options) (*pg.DB, error) {
+// open opens a service's own pool, under its own role, once the server can be
+// reached.
+func (in *infrastructure) open(ctx context.Context, options pg.Options) (db *pg.DB, err error) {
 	if in.databaseURL == "" {
 		return nil, errNoDatabase
 	}
 	options.URL = in.databaseURL
 	options.Config = in.cfg.DB
-	return pg.Open(ctx, options)
+	// A service waits for whoever makes the database and its role, too.
+	passes := pg.IsNotYet
+	if in.patience.limit > 0 {
+		passes = pg.IsAway
+	}
+	err = in.patience.await(ctx, goal{"Postgres", place(in.databaseURL)}, passes, func(ctx context.Context) error {
+		db, err = pg.Open(ctx, options)
+		return err
+	})
+	return db, err
 }
 
 // prepare creates, or checks, what the services rely on.
@@ -211,7 +255,11 @@ func (in *infrastructure) create(ctx context.Context, schemas []string) (newer [
 			return nil, err
 		}
 	}
-	return newer, in.asAdmin(func(_ *nats.Conn, js jetstream.JetStream) error { return in.provision(ctx, js) })
+	return newer, in.asAdmin(ctx, func(_ *nats.Conn, js jetstream.JetStream) error {
+		return in.patience.await(ctx, goal{what: "the streams of NATS"}, brokerPasses, func(ctx context.Context) error {
+			return in.provision(ctx, js, in.streams, contract.Consumers(in.cfg.Worker.Lease()))
+		})
+	})
 }
 
 // newer lists the schemas that a newer program has migrated, and says so in the log.
@@ -228,13 +276,17 @@ func (in *infrastructure) newer(ctx context.Context, db *pg.DB, schemas []string
 }
 
 // provision makes the streams and consumers that are missing.
-func (in *infrastructure) provision(ctx context.Context, js jetstream.JetStream) error {
-	return bus.Provision(ctx, js, contract.Streams(), contract.Consumers(in.cfg.Worker.Lease()))
+func (in *infrastructure) provision(ctx context.Context, js jetstream.JetStream, streams []contract.Stream, consumers []contract.Consumer) error {
+	err := bus.Provision(ctx, js, streams, consumers)
+	if errors.Is(err, bus.ErrNoRoom) {
+		return fmt.Errorf("%w; give NATS more room, or set NEXUS_STREAMS_MAX_BYTES to what all streams together may hold", err)
+	}
+	return err
 }
 
 // asAdmin runs fn on a connection that may create streams.
-func (in *infrastructure) asAdmin(fn func(nc *nats.Conn, js jetstream.JetStream) error) error {
-	nc, err := in.connect(admin, in.log)
+func (in *infrastructure) asAdmin(ctx context.Context, fn func(nc *nats.Conn, js jetstream.JetStream) error) error {
+	nc, err := in.connect(ctx, admin, in.log)
 	if err != nil {
 		return err
 	}
@@ -256,12 +308,24 @@ func (in *infrastructure) check(ctx context.Context, schemas []string) error {
 	}
 	defer db.Close()
 	for _, schema := range schemas {
-		if err := migrations.Check(ctx, db.Bun, schema); err != nil {
+		err := in.patience.await(ctx, goal{what: "schema " + schema + ", which `nexus migrate up` makes"}, in.schemaPasses, func(ctx context.Context) error {
+			return migrations.Check(ctx, db.Bun, schema)
+		})
+		if err != nil {
 			return err
 		}
 	}
 	_, err = in.newer(ctx, db, schemas)
 	return err
+}
+
+// ownServers reports whether a server of this process holds the data folder, so
+// that nobody else can migrate meanwhile.
+func (in *infrastructure) ownServers() bool { return in.nats != nil || in.postgres != nil }
+
+// schemaPasses reports whether a schema that does not fit may do so later.
+func (in *infrastructure) schemaPasses(err error) bool {
+	return errors.Is(err, migrations.ErrBehind) && !in.ownServers() || pg.IsNotYet(err)
 }
 
 // stop ends the servers of this process, after everything that uses them.

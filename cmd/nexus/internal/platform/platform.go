@@ -5,10 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"slices"
 	"time"
 
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
 	"nexus.internal/libs/embed/embednats"
@@ -49,18 +50,20 @@ type Running struct {
 }
 
 type process struct {
-	opts     Options
-	infra    *infrastructure
-	worker   worker.Settings
-	listener net.Listener
-	open     []*base
+	opts   Options
+	infra  *infrastructure
+	worker worker.Settings
+	// lobby is where the gateway serves; nil without one.
+	lobby *lobby
+	open  []*base
 }
 
 // stopServersWithin bounds the stop of the private servers.
 const stopServersWithin = 30 * time.Second
 
 // Run runs services until ctx ends, then drains them. Everything accepted by
-// then is kept, and the next start goes on with it.
+// then is kept, and the next start goes on with it. Servers that are away are waited
+// for; what waiting cannot mend is an error.
 func Run(ctx context.Context, opts Options) (err error) {
 	if err := opts.Config.CheckFor(opts.Services); err != nil {
 		return fmt.Errorf("the settings are not fit for production: %w", err)
@@ -69,34 +72,24 @@ func Run(ctx context.Context, opts Options) (err error) {
 	if err != nil {
 		return err
 	}
-	p := &process{opts: opts, worker: opts.Config.Worker}
+	p := &process{opts: opts, worker: opts.Config.Worker, infra: newInfrastructure(opts.Config, log, opts.workers.limitOfWait(opts.Config))}
 	if p.worker.Name == "" {
 		if p.worker.Name, err = worker.NewIdentity(); err != nil {
 			return err
 		}
 	}
-	p.infra, err = startServers(ctx, opts.Config, log, opts.Services, opts.Embedded)
 	defer func() {
 		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopServersWithin)
 		defer cancel()
 		err = errors.Join(err, p.close(last))
 	}()
+	parts, err := p.parts(ctx)
 	if err != nil {
-		return err
-	}
-	if err := p.infra.prepare(ctx, schemasOf(opts.Services)); err != nil {
-		return err
-	}
-	parts := slices.Concat(p.infra.components(), p.infra.keeper(), profiles(opts.Config.PprofAddr))
-	for _, name := range opts.Services {
-		built, err := p.build(ctx, name)
-		if err != nil {
-			return err
+		if ctx.Err() != nil {
+			// It was told to stop while it waited, and has begun nothing.
+			return nil
 		}
-		parts = append(parts, built...)
-	}
-	if opts.workers != nil {
-		parts = append(parts, opts.workers.end())
+		return err
 	}
 	log.Info().Strs("services", opts.Services).Str("version", opts.Version).Msg("starting")
 	grace := time.Duration(opts.Config.ShutdownGrace) * time.Second
@@ -110,6 +103,35 @@ func Run(ctx context.Context, opts Options) (err error) {
 	return nil
 }
 
+// parts makes everything that runs, once it has what that needs.
+func (p *process) parts(ctx context.Context) ([]run.Component, error) {
+	opts := p.opts
+	if slices.Contains(opts.Services, "gateway") {
+		var err error
+		if p.lobby, err = openLobby(ctx, opts.Config.Gateway.HTTPAddr, p.infra.patience.waitingFor); err != nil {
+			return nil, err
+		}
+	}
+	if err := p.infra.startServers(ctx, opts.Services, opts.Embedded); err != nil {
+		return nil, err
+	}
+	if err := p.infra.prepare(ctx, schemasOf(opts.Services)); err != nil {
+		return nil, err
+	}
+	parts := slices.Concat(p.infra.components(), p.infra.keeper(), profiles(opts.Config.PprofAddr))
+	for _, name := range opts.Services {
+		built, err := p.build(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		parts = append(parts, built...)
+	}
+	if opts.workers != nil {
+		parts = append(parts, opts.workers.end())
+	}
+	return parts, nil
+}
+
 // Create makes schemas, streams and consumers, and returns. Schemas that a newer
 // program has migrated are returned and left as they are.
 func Create(ctx context.Context, cfg Config, logTo io.Writer, schemas []string) (newer []migrations.Ahead, err error) {
@@ -117,7 +139,8 @@ func Create(ctx context.Context, cfg Config, logTo io.Writer, schemas []string) 
 	if err != nil {
 		return nil, err
 	}
-	in, err := startServers(ctx, cfg, log, nil, true)
+	in := newInfrastructure(cfg, log, cfg.commandWait())
+	err = in.startServers(ctx, nil, true)
 	if err == nil {
 		newer, err = in.create(ctx, schemas)
 	}
@@ -128,8 +151,8 @@ func Create(ctx context.Context, cfg Config, logTo io.Writer, schemas []string) 
 
 func (p *process) running() Running {
 	var r Running
-	if p.listener != nil {
-		r.HTTPAddr = p.listener.Addr().String()
+	if p.lobby != nil {
+		r.HTTPAddr = p.lobby.Addr().String()
 	}
 	if p.infra.nats != nil {
 		r.NATSURL = p.infra.nats.ClientURL()
@@ -142,9 +165,9 @@ func (p *process) close(ctx context.Context) error {
 	for i := len(p.open) - 1; i >= 0; i-- {
 		errs = append(errs, p.open[i].close(ctx))
 	}
-	if p.listener != nil {
+	if p.lobby != nil {
 		// Served listeners are closed already.
-		_ = p.listener.Close()
+		_ = p.lobby.Close()
 	}
 	return errors.Join(append(errs, p.infra.stop(ctx))...)
 }
@@ -155,7 +178,8 @@ func Remove(ctx context.Context, cfg Config, logTo io.Writer, schemas []string) 
 	if err != nil {
 		return err
 	}
-	in, err := startServers(ctx, cfg, log, nil, true)
+	in := newInfrastructure(cfg, log, cfg.commandWait())
+	err = in.startServers(ctx, nil, true)
 	if err == nil {
 		err = in.remove(ctx, schemas)
 	}
@@ -171,7 +195,7 @@ func VerifyAudit(ctx context.Context, cfg Config, logTo io.Writer, r audit.Range
 	if err != nil {
 		return v, err
 	}
-	in := &infrastructure{cfg: cfg, log: log, databaseURL: cfg.DatabaseURL}
+	in := newInfrastructure(cfg, log, cfg.commandWait())
 	defer func() {
 		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopServersWithin)
 		defer cancel()
@@ -202,15 +226,27 @@ func RunNATS(ctx context.Context, cfg Config, logTo io.Writer, ready func(Runnin
 	if cfg.NATSURL != "" || cfg.NATSListen == natsListenOff {
 		return errors.New("`nexus nats` runs a server of its own: NEXUS_NATS_URL must not be set, and NEXUS_NATS_LISTEN must not be off")
 	}
-	in := &infrastructure{cfg: cfg, log: log}
+	in := newInfrastructure(cfg, log, 0)
 	if in.keys, err = embednats.LoadOrCreateKeys(cfg.NATSKeys, natsUsers()...); err != nil {
 		return err
 	}
 	if err := in.startNATS(); err != nil {
 		return err
 	}
+	defer in.nats.Stop()
+	if err := in.makeStreams(ctx); err != nil {
+		return err
+	}
 	ready(Running{NATSURL: in.nats.ClientURL()})
 	<-ctx.Done()
-	in.nats.Stop()
 	return nil
+}
+
+// makeStreams makes the streams that are missing: whoever runs the server knows the
+// disk they are on.
+func (in *infrastructure) makeStreams(ctx context.Context) error {
+	if in.cfg.SchemaMode == SchemaOff {
+		return nil
+	}
+	return in.asAdmin(ctx, func(_ *nats.Conn, js jetstream.JetStream) error { return in.provision(ctx, js, in.streams, nil) })
 }

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"nexus.internal/libs/contract"
 	"nexus.internal/libs/pg"
 	"nexus.internal/libs/run"
 	"nexus.internal/libs/telemetry"
@@ -28,7 +30,8 @@ func RebuildBroker(ctx context.Context, cfg Config, logTo io.Writer) error {
 	if err != nil {
 		return err
 	}
-	in, err := startServers(ctx, cfg, log, nil, true)
+	in := newInfrastructure(cfg, log, cfg.commandWait())
+	err = in.startServers(ctx, nil, true)
 	if err == nil {
 		err = in.rebuild(ctx)
 	}
@@ -46,7 +49,7 @@ func (in *infrastructure) rebuild(ctx context.Context) error {
 		return err
 	}
 	defer db.Close()
-	return in.asAdmin(func(nc *nats.Conn, js jetstream.JetStream) error {
+	return in.asAdmin(ctx, func(nc *nats.Conn, js jetstream.JetStream) error {
 		if err := jobs.Rebuild(ctx, jobs.Deps{NC: nc, JS: js, DB: db, Log: in.log, Now: time.Now, Worker: in.cfg.Worker}); err != nil {
 			return fmt.Errorf("send unfinished jobs again: %w", err)
 		}
@@ -57,7 +60,12 @@ func (in *infrastructure) rebuild(ctx context.Context) error {
 // keepStreams makes streams and consumers again when the broker loses them
 // while the process runs. The jobs service then sends again what is gone.
 func (in *infrastructure) keepStreams(ctx context.Context, ready func()) error {
-	return in.asAdmin(func(_ *nats.Conn, js jetstream.JetStream) error {
+	// While it runs the sizes are the operator's.
+	streams := slices.Clone(in.streams)
+	for i := range streams {
+		streams[i].Grow = false
+	}
+	return in.asAdmin(ctx, func(_ *nats.Conn, js jetstream.JetStream) error {
 		ready()
 		tick := time.NewTicker(checkBrokerEvery)
 		defer tick.Stop()
@@ -67,7 +75,7 @@ func (in *infrastructure) keepStreams(ctx context.Context, ready func()) error {
 				return nil
 			case <-tick.C:
 			}
-			if err := in.provision(ctx, js); err != nil && ctx.Err() == nil {
+			if err := in.provision(ctx, js, streams, contract.Consumers(in.cfg.Worker.Lease())); err != nil && ctx.Err() == nil {
 				in.log.Warn().Err(err).Msg("could not look after the streams; trying again")
 			}
 		}

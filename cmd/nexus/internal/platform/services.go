@@ -3,7 +3,7 @@ package platform
 import (
 	"context"
 	"fmt"
-	"net"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -74,12 +74,17 @@ func (p *process) base(ctx context.Context, service string) (*base, error) {
 	if b.log, err = telemetry.NewLogger(p.opts.Log, p.opts.Config.LogLevel, service); err != nil {
 		return b, err
 	}
-	if b.nc, err = p.infra.connect(service, b.log); err != nil {
+	if b.nc, err = p.infra.connect(ctx, service, b.log); err != nil {
 		return b, err
 	}
 	p.open = append(p.open, b)
 	if b.js, err = bus.JetStream(b.nc); err != nil {
 		return b, err
+	}
+	if p.infra.cfg.SchemaMode != SchemaAuto {
+		if err := p.infra.awaitConsumers(ctx, service, b.js); err != nil {
+			return b, err
+		}
 	}
 	if service == "gateway" {
 		return b, nil
@@ -116,7 +121,7 @@ func (p *process) components(ctx context.Context, name string, b *base) ([]run.C
 	var err error
 	switch name {
 	case "auth":
-		callout, calloutErr := p.callout(b.log)
+		callout, calloutErr := p.callout(ctx, b.log)
 		if calloutErr != nil {
 			return nil, calloutErr
 		}
@@ -132,11 +137,8 @@ func (p *process) components(ctx context.Context, name string, b *base) ([]run.C
 	case "webhooks":
 		s, err = webhooks.New(cfg.Webhooks, webhooks.Deps{NC: b.nc, JS: b.js, DB: b.db, Log: b.log, Tracer: b.tracer, Now: time.Now})
 	case "gateway":
-		if p.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Gateway.HTTPAddr); err != nil {
-			return nil, fmt.Errorf("listen for HTTP: %w; choose another address with NEXUS_HTTP_ADDR", err)
-		}
 		s, err = gateway.New(cfg.Gateway, gateway.Deps{
-			NC: b.nc, JS: b.js, Listener: p.listener, Log: b.log, Tracer: b.tracer, Now: time.Now, Version: p.opts.Version,
+			NC: b.nc, JS: b.js, Listener: p.lobby, Log: b.log, Tracer: b.tracer, Now: time.Now, Version: p.opts.Version,
 			Tokens: cfg.Tokens, MLEnabled: cfg.Plugins.MLEnabled, NATSDoor: p.infra.keys != nil,
 		})
 	default:
@@ -145,13 +147,18 @@ func (p *process) components(ctx context.Context, name string, b *base) ([]run.C
 	if err != nil {
 		return nil, err
 	}
-	return s.Components(), nil
+	parts := s.Components()
+	if name == "gateway" {
+		// Its server comes last.
+		parts = slices.Insert(slices.Clone(parts), len(parts)-1, p.lobby.component())
+	}
+	return parts, nil
 }
 
 // callout opens what answering the NATS server's questions takes: a connection
 // to the account where it asks, and the keys. Without keys the server is
 // somebody else's, and so are its clients.
-func (p *process) callout(log zerolog.Logger) (*auth.Callout, error) {
+func (p *process) callout(ctx context.Context, log zerolog.Logger) (*auth.Callout, error) {
 	keys := p.infra.keys
 	if keys == nil {
 		return nil, nil //nolint:nilnil // no callout is an answer
@@ -164,12 +171,12 @@ func (p *process) callout(log zerolog.Logger) (*auth.Callout, error) {
 	if err != nil {
 		return nil, err
 	}
-	nc, err := p.infra.connect(calloutUser, log)
+	nc, err := p.infra.connect(ctx, calloutUser, log)
 	if err != nil {
 		return nil, err
 	}
 	p.open = append(p.open, &base{nc: nc, log: log})
-	system, err := p.infra.connect(systemUser, log)
+	system, err := p.infra.connect(ctx, systemUser, log)
 	if err != nil {
 		return nil, err
 	}

@@ -83,6 +83,15 @@ func (p *process) workerFor(queue string, b *base) ([]run.Component, error) {
 	return []run.Component{w}, nil
 }
 
+// limitOfWait is how long a wait for servers may last: a worker that ends when no
+// job waits does not wait for ever for a server either.
+func (w *Workers) limitOfWait(cfg Config) time.Duration {
+	if w != nil && w.Once {
+		return cfg.commandWait()
+	}
+	return 0
+}
+
 // concurrency is never more than the jobs that may run in all: what is fetched
 // above that would only go back.
 func (w *Workers) concurrency(setting int) int {

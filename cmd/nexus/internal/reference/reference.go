@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"nexus.internal/cmd/nexus/internal/platform"
 	"nexus.internal/libs/config"
@@ -112,7 +113,9 @@ func wire() string {
 	for _, s := range contract.Streams() {
 		kept := "until acknowledged"
 		if s.Retention == contract.RetainForAge {
-			kept = fmt.Sprintf("%.0f days", s.MaxAge.Hours()/24)
+			if kept = fmt.Sprintf("%.0f days", s.MaxAge.Hours()/24); s.MaxAge < 24*time.Hour {
+				kept = fmt.Sprintf("%.0f minutes", s.MaxAge.Minutes())
+			}
 		}
 		fmt.Fprintf(&b, "| %s | `%s` | %s |\n", s.Name, strings.Join(s.Subjects, "`, `"), kept)
 	}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -24,6 +25,9 @@ type Store struct {
 func New(db *pg.DB) *Store {
 	return &Store{db: db}
 }
+
+// Ping asks the database for a sign of life.
+func (s *Store) Ping(ctx context.Context) error { return s.db.Ping(ctx) }
 
 // wrap says what was being done, and turns the absence of a row into ErrNotFound.
 func wrap(err error, what string, id uuid.UUID) error {

@@ -45,15 +45,19 @@ func (s *Server) submitJobs(ctx context.Context, in *batchInput) (*batchOutput, 
 	}
 	out := &batchOutput{Status: http.StatusOK}
 	out.Body.Jobs = make([]submitted, len(subs))
+	var accepted []contract.Submission
 	for i, v := range verdicts {
 		if err := refusal(v); err != nil {
 			return nil, atIndex(i, err)
 		}
 		if v.Status == contract.StatusAccepted {
-			s.accepted.add(subs[i])
+			accepted = append(accepted, subs[i])
 			out.Status = http.StatusAccepted
 		}
 		out.Body.Jobs[i] = submitted{JobID: subs[i].JobID, Status: v.Status, JobType: subs[i].JobType, ExecutionMode: subs[i].ExecutionMode}
+	}
+	if len(accepted) > 0 {
+		s.keepAccepted(ctx, accepted...)
 	}
 	return out, nil
 }

@@ -93,7 +93,7 @@ func (s *Server) submitJob(ctx context.Context, in *submitInput) (*submitOutput,
 	}
 	out := &submitOutput{Status: http.StatusOK, Body: submitted{JobID: sub.JobID, Status: verdict.Status, JobType: sub.JobType, ExecutionMode: sub.ExecutionMode}}
 	if verdict.Status == contract.StatusAccepted {
-		s.accepted.add(sub)
+		s.keepAccepted(ctx, sub)
 		out.Status = http.StatusAccepted
 	}
 	if finished != nil && !verdict.Status.Finished() {
@@ -125,9 +125,8 @@ func (s *Server) waitForEnd(ctx context.Context, finished <-chan contract.Status
 func (s *Server) getJob(ctx context.Context, in *byID) (*body[contract.Job], error) {
 	out, err := ask[contract.Job](ctx, s, contract.RPCJobsGet, contract.JobRequest{JobID: in.ID})
 	if fault.KindOf(err) == fault.NotFound {
-		if job, ok := s.accepted.get(in.ID); ok {
-			return &body[contract.Job]{Body: job}, nil
-		}
+		job, err := s.deps.Accepted.Find(ctx, in.ID)
+		return &body[contract.Job]{Body: job}, err
 	}
 	if err == nil && out.Body.PayloadBytes > 0 {
 		out.Body.Payload, err = contract.FetchPayload(out.Body.PayloadBytes, func(offset int) (contract.PayloadReply, error) {
@@ -135,6 +134,14 @@ func (s *Server) getJob(ctx context.Context, in *byID) (*body[contract.Job], err
 		})
 	}
 	return out, err
+}
+
+// keepAccepted lets every gateway know of jobs whose record is still to come. They
+// are safe without it.
+func (s *Server) keepAccepted(ctx context.Context, subs ...contract.Submission) {
+	if err := s.deps.Accepted.Keep(ctx, subs...); err != nil {
+		s.log.Warn().Err(err).Int("jobs", len(subs)).Msg("accepted jobs cannot be read before they are recorded")
+	}
 }
 
 func (s *Server) cancelJob(ctx context.Context, in *byID) (*body[contract.Job], error) {

@@ -3,17 +3,11 @@ package httpapi
 import (
 	"context"
 	"net/http"
-	"sort"
 	"strings"
-	"sync"
-	"time"
 
-	"github.com/nats-io/nats.go"
-
-	"nexus.internal/libs/bus"
-	"nexus.internal/libs/contract"
 	"nexus.internal/libs/fault"
 	"nexus.internal/libs/identity"
+	"nexus.internal/services/gateway/internal/readiness"
 )
 
 type statusBody struct {
@@ -24,37 +18,43 @@ func (s *Server) healthz(context.Context, *none) (*body[statusBody], error) {
 	return &body[statusBody]{Body: statusBody{Status: "ok"}}, nil
 }
 
-// readyWithin bounds how long the services may take to say that they can work.
-const readyWithin = 2 * time.Second
+type degraded struct {
+	Service string `json:"service" enum:"audit,corpus,plugins,webhooks" doc:"A service that does not answer, or misses its database."`
+	Detail  string `json:"detail" doc:"Why, for a person."`
+}
 
-// readyz asks every service this gateway needs; each asks its database.
-func (s *Server) readyz(ctx context.Context, _ *none) (*body[statusBody], error) {
+type readyBody struct {
+	Status   string     `json:"status" enum:"ok" doc:"ok"`
+	Degraded []degraded `json:"degraded,omitempty" doc:"What does not work now, where anything does not; the routes that need it answer 503."`
+}
+
+// readyz says whether jobs can be taken: it asks what that needs, and names what
+// else is away.
+func (s *Server) readyz(ctx context.Context, _ *none) (*body[readyBody], error) {
 	if s.draining.Load() {
 		return nil, fault.Unavailablef("The gateway is shutting down.")
 	}
-	if s.deps.NC.Status() != nats.CONNECTED {
-		return nil, fault.Unavailablef("Not ready: NATS does not answer.")
+	found := s.deps.Readiness.Check(ctx)
+	if len(found.Missing) > 0 {
+		detail := "Not ready: " + listed(found.Missing) + "."
+		if len(found.Degraded) > 0 {
+			detail += " Away, too: " + listed(found.Degraded) + "."
+		}
+		return nil, fault.Unavailablef("%s", detail)
 	}
-	ctx, cancel := context.WithTimeout(ctx, readyWithin)
-	defer cancel()
-	var mu sync.Mutex
-	var missing []string
-	var wg sync.WaitGroup
-	for _, service := range []string{"auth", "jobs", "corpus", "plugins", "audit", "webhooks"} {
-		wg.Go(func() {
-			if _, err := bus.Call[struct{}](ctx, s.deps.NC, contract.RPCPing(service), struct{}{}); err != nil {
-				mu.Lock()
-				missing = append(missing, service+" ("+strings.TrimSuffix(fault.Public(err).Detail, ".")+")")
-				mu.Unlock()
-			}
-		})
+	out := &body[readyBody]{Body: readyBody{Status: "ok"}}
+	for _, a := range found.Degraded {
+		out.Body.Degraded = append(out.Body.Degraded, degraded{Service: a.Name, Detail: a.Why})
 	}
-	wg.Wait()
-	if len(missing) > 0 {
-		sort.Strings(missing)
-		return nil, fault.Unavailablef("Not ready: %s.", strings.Join(missing, "; "))
+	return out, nil
+}
+
+func listed(absent []readiness.Absent) string {
+	names := make([]string, len(absent))
+	for i, a := range absent {
+		names[i] = a.String()
 	}
-	return &body[statusBody]{Body: statusBody{Status: "ok"}}, nil
+	return strings.Join(names, "; ")
 }
 
 type whoamiBody struct {

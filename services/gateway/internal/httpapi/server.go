@@ -24,6 +24,7 @@ import (
 	"nexus.internal/services/gateway/internal/await"
 	"nexus.internal/services/gateway/internal/decision"
 	"nexus.internal/services/gateway/internal/eventstream"
+	"nexus.internal/services/gateway/internal/readiness"
 	"nexus.internal/services/gateway/internal/reqbody"
 )
 
@@ -68,6 +69,18 @@ type Submitter interface {
 	SubmitBatch(ctx context.Context, subs []contract.Submission) ([]contract.SubmitVerdict, error)
 }
 
+// Readiness finds out whether jobs can be taken.
+type Readiness interface {
+	Check(ctx context.Context) readiness.Report
+}
+
+// Accepted knows the jobs that were accepted and are not recorded yet. Find's fault
+// for any other is NotFound.
+type Accepted interface {
+	Keep(ctx context.Context, subs ...contract.Submission) error
+	Find(ctx context.Context, id string) (contract.Job, error)
+}
+
 // Deps are what the server needs.
 type Deps struct {
 	NC        *nats.Conn
@@ -75,6 +88,8 @@ type Deps struct {
 	Admission *admission.Admission
 	Submitter Submitter
 	Watcher   *await.Watcher
+	Readiness Readiness
+	Accepted  Accepted
 	// Decisions keeps who was let in and who was not.
 	Decisions *decision.Ledger
 	Limits    Limits
@@ -87,17 +102,16 @@ type Deps struct {
 
 // Server is a run.Component.
 type Server struct {
-	opts     Options
-	deps     Deps
-	log      zerolog.Logger
-	tracer   trace.Tracer
-	app      *fiber.App
-	api      huma.API
-	accepted *accepted
-	origins  origins
-	guesses  *guesses
-	clients  *eventstream.Clients
-	bodies   *reqbody.Reader
+	opts    Options
+	deps    Deps
+	log     zerolog.Logger
+	tracer  trace.Tracer
+	app     *fiber.App
+	api     huma.API
+	origins origins
+	guesses *guesses
+	clients *eventstream.Clients
+	bodies  *reqbody.Reader
 	// draining says that no new client should come, closing that those which are
 	// here should go.
 	draining, closing atomic.Bool
@@ -107,7 +121,7 @@ type Server struct {
 func New(opts Options, deps Deps) *Server {
 	s := &Server{
 		opts: opts, deps: deps, log: deps.Log, tracer: deps.Tracer.Tracer("nexus.internal/services/gateway/httpapi"),
-		accepted: newAccepted(deps.Now), origins: origins{opts.Proxies}, clients: eventstream.NewClients(opts.Streams), guesses: newGuesses(deps.Buckets, opts.AuthFailures, deps.Now),
+		origins: origins{opts.Proxies}, clients: eventstream.NewClients(opts.Streams), guesses: newGuesses(deps.Buckets, opts.AuthFailures, deps.Now),
 		bodies: reqbody.New(reqbody.Limits{Silence: opts.ReadSilence, Whole: opts.ReadWhole, Memory: max(bodyMemory, 2*reqbody.Needed(int(opts.largestBody())))}),
 	}
 	s.app = fiber.New(fiber.Config{

@@ -25,6 +25,9 @@ type Store struct {
 // New makes a store over a database that holds the schema plugins.
 func New(db *pg.DB) *Store { return &Store{db: db} }
 
+// Ping asks the database for a sign of life.
+func (s *Store) Ping(ctx context.Context) error { return s.db.Ping(ctx) }
+
 // Save keeps a run with its outputs, all or nothing. A run that is there already
 // stays as it is: the first one to be saved is the one that counts. CreatedAt is
 // set by the database.

@@ -1,0 +1,39 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"net/http"
+)
+
+// Starting answers requests that come before there is a Server.
+func Starting(waitingFor func() string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/healthz" && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+			answer(w, r, http.StatusOK, "application/json", statusBody{Status: "ok"})
+			return
+		}
+		detail := "Not ready: it is starting."
+		if what := waitingFor(); what != "" {
+			detail = "Not ready: it is starting, and waits for " + what + "."
+		}
+		w.Header().Set("Retry-After", retryAfter)
+		answer(w, r, http.StatusServiceUnavailable, problemType,
+			newProblem(http.StatusServiceUnavailable, codeOf(http.StatusServiceUnavailable), detail, requestID(r.Header.Get(headerRequestID))))
+	})
+}
+
+func answer(w http.ResponseWriter, r *http.Request, status int, kind string, v any) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		status = http.StatusInternalServerError
+	}
+	w.Header().Set("Content-Type", kind)
+	if p, ok := v.(*Problem); ok {
+		w.Header().Set(headerRequestID, p.RequestID)
+	}
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		// A client that is gone hears nothing.
+		_, _ = w.Write(body)
+	}
+}

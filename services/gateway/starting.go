@@ -1,0 +1,12 @@
+package gateway
+
+import (
+	"net/http"
+
+	"nexus.internal/services/gateway/internal/httpapi"
+)
+
+// Starting answers requests that come before the gateway can serve: it is alive and
+// not ready. waitingFor says what it waits for, in words for everybody; empty for
+// nothing in particular.
+func Starting(waitingFor func() string) http.Handler { return httpapi.Starting(waitingFor) }
