@@ -164,8 +164,8 @@ func (d *door) await(ctx context.Context, found *findings) {
 	defer d.mu.Unlock()
 	for _, m := range d.waiting {
 		found.add(Finding{
-			Number: m.number, What: "a message", Problem: fmt.Sprintf("it has a receipt, and its sender heard nothing more: subject %s", verdict.Short([]byte(m.message.Subject))),
-			Again: fmt.Sprintf("header %q, body %s", m.message.Header, verdict.Short(m.message.Body)),
+			Number: m.number, What: "a message", Problem: "it has a receipt, and its sender heard nothing more",
+			Again: fmt.Sprintf("subject %s, header %q, body %s", verdict.Short([]byte(m.message.Subject)), m.message.Header, verdict.Short(m.message.Body)),
 		})
 	}
 }

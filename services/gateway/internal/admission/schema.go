@@ -7,8 +7,6 @@ import (
 	"sync"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
-	"golang.org/x/text/language"
-	"golang.org/x/text/message"
 
 	"nexus.internal/libs/contract"
 	"nexus.internal/libs/fault"
@@ -43,11 +41,11 @@ func CompileSchema(text []byte) (*jsonschema.Schema, error) {
 	c.UseLoader(nowhere{})
 	const name = "nexus:payload_schema"
 	if err := c.AddResource(name, doc); err != nil {
-		return nil, fault.Unprocessablef("payload_schema: %s", contract.Cut(err.Error(), 500))
+		return nil, fault.Unprocessablef("%s", schemaFault(err))
 	}
 	schema, err := c.Compile(name)
 	if err != nil {
-		return nil, fault.Unprocessablef("payload_schema: %s", contract.Cut(err.Error(), 500))
+		return nil, fault.Unprocessablef("%s", schemaFault(err))
 	}
 	return schema, nil
 }
@@ -82,7 +80,7 @@ func (s *schemas) check(t contract.JobType, payload []byte) error {
 	}
 	var broken *jsonschema.ValidationError
 	if err := schema.Validate(value); errors.As(err, &broken) {
-		return fault.Unprocessablef("%s", explain(broken))
+		return fault.Unprocessablef("%s", breach("payload", broken))
 	}
 	return nil
 }
@@ -102,13 +100,4 @@ func (s *schemas) compiled(text string) (*jsonschema.Schema, error) {
 	}
 	s.known[text] = schema
 	return schema, nil
-}
-
-// explain names the first field that breaks the schema, and how.
-func explain(e *jsonschema.ValidationError) string {
-	for len(e.Causes) > 0 {
-		e = e.Causes[0]
-	}
-	field := strings.Join(append([]string{"payload"}, e.InstanceLocation...), ".")
-	return contract.Cut(field+": "+e.ErrorKind.LocalizedString(message.NewPrinter(language.English)), 500)
 }
