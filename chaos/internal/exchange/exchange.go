@@ -113,7 +113,9 @@ func read(conn net.Conn, s Send) ([]Answer, error) {
 		}
 		out = append(out, a)
 		if !s.Several {
-			if r.Buffered() > 0 && !s.Endless {
+			// Whoever refuses a head before it is read does not know its method, and
+			// closes the connection.
+			if r.Buffered() > 0 && !s.Endless && a.Status != http.StatusRequestHeaderFieldsTooLarge {
 				return out, errTail
 			}
 			return out, nil

@@ -60,6 +60,13 @@ func TestNoAnswerAndTooMuch(t *testing.T) {
 	require.ErrorContains(t, err, "has no body")
 }
 
+func TestAHeadThatIsTooLargeHasNoMethod(t *testing.T) {
+	t.Parallel()
+	got, err := exchange.Do(t.Context(), serve(t, "HTTP/1.1 431 Too Large\r\nContent-Length: 2\r\n\r\n{}"), exchange.Send{Bytes: []byte("HEAD / HTTP/1.1\r\n\r\n"), Method: http.MethodHead})
+	require.NoError(t, err)
+	require.Len(t, got, 1)
+}
+
 func TestAStreamEndsForUs(t *testing.T) {
 	t.Parallel()
 	got, err := exchange.Do(t.Context(), serve(t, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n: \n\r\n"),
