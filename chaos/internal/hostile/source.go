@@ -12,7 +12,7 @@ import (
 type Kit struct {
 	doc  *openapi.Document
 	seen *Seen
-	// bombs are made when they are first wanted: that takes a while.
+	// bombs are made when they are first wanted.
 	bombs func() (once, twice []byte)
 }
 
