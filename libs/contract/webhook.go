@@ -143,6 +143,15 @@ func plain(host string) bool {
 	return true
 }
 
+// WebhookName is the host of a checked URL, as it is dialled.
+func WebhookName(text string) string {
+	u, err := url.Parse(text)
+	if err != nil {
+		return ""
+	}
+	return u.Hostname()
+}
+
 // WebhookHost is the host and port of a checked URL in one spelling: lower case,
 // without the dot that may end a name and the port that the scheme implies.
 func WebhookHost(text string) string {

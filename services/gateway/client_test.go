@@ -193,6 +193,7 @@ type submitted struct {
 	Status        string `json:"status"`
 	JobType       string `json:"job_type"`
 	ExecutionMode string `json:"execution_mode"`
+	ErrorText     string `json:"error_text"`
 }
 
 // submit requires a status of a submit that was taken.

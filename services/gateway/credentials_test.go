@@ -150,14 +150,31 @@ func TestFeaturesAreListedByRole(t *testing.T) {
 			}
 			_, g := start(t, settings...)
 			var got struct {
-				Features []contract.Feature `json:"features"`
+				Features []struct {
+					Name    string `json:"name"`
+					Enabled bool   `json:"enabled"`
+					Open    bool   `json:"open"`
+				} `json:"features"`
 			}
 			g.role(tc.role).send(http.MethodGet, "/api/v1/features", "").is(http.StatusOK, &got)
-			names := []string{}
+			names, all, off := []string{}, []string{}, []string{}
 			for _, f := range got.Features {
-				names = append(names, f.Name)
+				all = append(all, f.Name)
+				if f.Open {
+					names = append(names, f.Name)
+				}
+				if !f.Enabled {
+					off = append(off, f.Name)
+				}
 			}
 			require.Equal(t, tc.want, names)
+			if tc.role != identity.Admin {
+				require.Equal(t, names, all, "what is not open is nobody's concern")
+				return
+			}
+			// Who turns features sees those that are off.
+			require.NotEmpty(t, off)
+			require.Subset(t, all, []string{"ml_plugins", "on", "raw_mode", "shadow_execution"})
 		})
 	}
 }

@@ -175,6 +175,8 @@ type Deps struct {
 	Tokens token.Settings
 	// MLEnabled says that the platform allows plugins that learn.
 	MLEnabled bool
+	// PrivateWebhooks allows webhooks to private addresses.
+	PrivateWebhooks bool
 	// NATSDoor opens the second door. It needs a server that lets clients
 	// publish in their own name only.
 	NATSDoor bool
@@ -199,7 +201,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	}
 	pub := bus.NewPublisher(deps.JS, "gateway", deps.Now)
 	admit := admission.New(deps.NC, tokens, admission.Options{
-		RawEnabled: cfg.RawModeEnabled, AsyncEnabled: cfg.AsyncEnabled, ShadowEnabled: cfg.ShadowEnabled, MLEnabled: deps.MLEnabled,
+		RawEnabled: cfg.RawModeEnabled, AsyncEnabled: cfg.AsyncEnabled, ShadowEnabled: cfg.ShadowEnabled, MLEnabled: deps.MLEnabled, PrivateWebhooks: deps.PrivateWebhooks,
 		MaxPayload: cfg.MaxPayloadBytes,
 	}, deps.Log, deps.Now)
 	submitter := submit.New(deps.NC, pub, deps.Log)
@@ -208,7 +210,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	limits := quota.New(buckets, defaults)
 	decisions := decision.New(pub, deps.Log, deps.Now)
 	events := eventstream.NewHub(deps.NC, deps.Log)
-	watcher := await.New(deps.NC, statusOf(deps.NC), deps.Log)
+	watcher := await.New(deps.NC, endOf(deps.NC), deps.Log)
 	server := httpapi.New(opts, httpapi.Deps{
 		NC: deps.NC, Listener: deps.Listener, Readiness: readiness.New(deps.NC, deps.JS, pub, deps.Log, deps.Now),
 		Accepted: accepted.New(deps.NC, pub, deps.Now), Admission: admit, Submitter: sized, Watcher: watcher, Events: events,
@@ -221,11 +223,15 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	return &Service{components: append(parts, events, watcher, server)}, nil
 }
 
-// statusOf asks the jobs service for the state of a job.
-func statusOf(nc *nats.Conn) await.Ask {
-	return func(ctx context.Context, jobID string) (contract.Status, error) {
+// endOf asks the jobs service for the state of a job.
+func endOf(nc *nats.Conn) await.Ask {
+	return func(ctx context.Context, jobID string) (await.End, error) {
 		job, err := bus.Call[contract.Job](ctx, nc, contract.RPCJobsGet, contract.JobRequest{JobID: jobID})
-		return job.Status, err
+		end := await.End{Status: job.Status}
+		if job.ErrorText != nil {
+			end.ErrorText = *job.ErrorText
+		}
+		return end, err
 	}
 }
 

@@ -454,7 +454,11 @@ func (w *world) finish(jobID string, status contract.Status) {
 }
 
 func jobEvent(jobID string, status contract.Status) contract.Event {
-	data, err := json.Marshal(contract.JobChange{JobID: jobID, JobType: contract.JobAnalyze, Status: status, Version: 3})
+	change := contract.JobChange{JobID: jobID, JobType: contract.JobAnalyze, Status: status, Version: 3}
+	if status == contract.StatusFailed {
+		change.ErrorText = "it broke"
+	}
+	data, err := json.Marshal(change)
 	if err != nil {
 		panic(err)
 	}

@@ -29,7 +29,11 @@ func TestSyncAnswersWithTheFinalStatus(t *testing.T) {
 		w.finish(job.JobID, status)
 		var out submitted
 		testkit.Receive(t, answer).is(http.StatusOK, &out)
-		require.Equal(t, submitted{JobID: job.JobID, Status: string(status), JobType: "analyze", ExecutionMode: "sync"}, out)
+		want := submitted{JobID: job.JobID, Status: string(status), JobType: "analyze", ExecutionMode: "sync"}
+		if status == contract.StatusFailed {
+			want.ErrorText = "it broke"
+		}
+		require.Equal(t, want, out)
 	}
 	require.Empty(t, w.requests(contract.RPCJobsGet), "the event says it all")
 }
@@ -51,10 +55,19 @@ func TestSyncOfAFinishedJobDoesNotWait(t *testing.T) {
 	t.Parallel()
 	w, g := start(t)
 	w.judges(func(s contract.Submission) (contract.SubmitVerdict, bool) {
+		return contract.SubmitVerdict{JobID: s.JobID, Status: contract.StatusSucceeded, Existing: true}, true
+	})
+	require.Equal(t, "succeeded", g.role(identity.Operator).submit(http.StatusOK, syncBody).Status)
+	require.Empty(t, w.requests(contract.RPCJobsGet))
+	// What it failed of is read, once.
+	w.judges(func(s contract.Submission) (contract.SubmitVerdict, bool) {
 		return contract.SubmitVerdict{JobID: s.JobID, Status: contract.StatusFailed, Existing: true}, true
 	})
-	require.Equal(t, "failed", g.role(identity.Operator).submit(http.StatusOK, syncBody).Status)
-	require.Empty(t, w.requests(contract.RPCJobsGet))
+	w.answer(contract.RPCJobsGet, jobIn(contract.StatusFailed))
+	out := g.role(identity.Operator).submit(http.StatusOK, syncBody)
+	require.Equal(t, "failed", out.Status)
+	require.Equal(t, "it broke", out.ErrorText)
+	require.Len(t, w.requests(contract.RPCJobsGet), 1)
 }
 
 func TestSyncWaitEndsFirst(t *testing.T) {
@@ -79,12 +92,18 @@ func TestSyncWaitEndsFirst(t *testing.T) {
 		w.answer(contract.RPCJobsGet, tc.get)
 		out := c.submit(tc.status, syncBody)
 		require.Equal(t, tc.want, out.Status, name)
+		require.Equal(t, tc.want == "failed", out.ErrorText == "it broke", name)
 		require.Equal(t, contract.JobRequest{JobID: out.JobID}, lastRequest[contract.JobRequest](w, contract.RPCJobsGet), name)
 	}
 }
 
 func jobIn(status contract.Status) answer {
-	return always(contract.Job{JobSummary: contract.JobSummary{Status: status}})
+	job := contract.Job{JobSummary: contract.JobSummary{Status: status}}
+	if status == contract.StatusFailed {
+		why := "it broke"
+		job.ErrorText = &why
+	}
+	return always(job)
 }
 
 // Strangers' jobs, other events and nonsense on the event subjects wake nobody.

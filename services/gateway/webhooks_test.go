@@ -15,6 +15,7 @@ import (
 	"nexus.internal/libs/fault"
 	"nexus.internal/libs/identity"
 	"nexus.internal/libs/testkit"
+	"nexus.internal/services/gateway"
 )
 
 const webhooksURL = "/api/v1/webhooks"
@@ -57,6 +58,37 @@ func TestWebhookOfAJobComesThroughBothDoors(t *testing.T) {
 	for _, bad := range []string{`7`, `"https://example.com"`, `{}`, `{"url":7}`, `{"url":"https://example.com","events":"job.failed"}`, `{"url":"https://example.com","more":1}`} {
 		r := g.role(identity.Operator).send(http.MethodPost, submitURL, `{"job_type":"ingest_batch","webhook":`+bad+`}`)
 		require.Equal(t, http.StatusUnprocessableEntity, r.status, "%s: %s", bad, r.body)
+	}
+}
+
+// A hook to which nothing would ever be posted is refused at both doors, unless
+// the platform posts to private addresses.
+func TestWebhookOfAJobLeadsToAPublicAddress(t *testing.T) {
+	t.Parallel()
+	w, g := start(t, withDoor)
+	c := g.role(identity.Operator)
+	inside := []string{"127.0.0.1:9000", "localhost", "[::1]", "[::ffff:10.0.0.1]", "0.0.0.0", "127.1", "2130706433", "0x7f000001", "169.254.169.254", "metadata.google.internal", "127.0.0.1."}
+	for _, host := range inside {
+		hook := `"webhook":{"url":"http://` + host + `/hook"}`
+		for path, body := range map[string]string{submitURL: `{"job_type":"ingest_batch",` + hook + `}`, batchURL: `{"jobs":[{"job_type":"ingest_batch",` + hook + `}]}`} {
+			r := c.send(http.MethodPost, path, body)
+			r.fails(http.StatusUnprocessableEntity, "validation_error")
+			require.Contains(t, string(r.body), "webhook.url: its host ", host)
+		}
+	}
+	rejected, err := w.nc.SubscribeSync("nexus.events.submit.>")
+	require.NoError(t, err)
+	subject, err := contract.SubmitSubject(ownerOf(identity.Operator), contract.JobIngestBatch)
+	require.NoError(t, err)
+	_, err = w.js.PublishMsg(t.Context(), &nats.Msg{Subject: subject, Data: []byte(`{"webhook":{"url":"http://127.0.0.1/"}}`)})
+	require.NoError(t, err)
+	msg, err := rejected.NextMsg(20 * time.Second)
+	require.NoError(t, err)
+	require.Contains(t, string(msg.Data), "which is not a public address")
+
+	_, lenient := start(t, func(_ *gateway.Config, d *gateway.Deps) { d.PrivateWebhooks = true })
+	for _, host := range inside {
+		lenient.role(identity.Operator).submit(http.StatusOK, `{"job_type":"ingest_batch","webhook":{"url":"http://`+host+`/hook"}}`)
 	}
 }
 

@@ -26,6 +26,7 @@ import (
 	"nexus.internal/libs/contract"
 	"nexus.internal/libs/fault"
 	"nexus.internal/libs/pg"
+	"nexus.internal/libs/publicnet"
 	"nexus.internal/libs/testkit"
 	"nexus.internal/migrations"
 	"nexus.internal/services/webhooks"
@@ -41,6 +42,8 @@ type harness struct {
 	// db is the database as its superuser sees it.
 	db  *pg.DB
 	log *buffer
+	// resolver says where names lead; nil is that of the machine.
+	resolver publicnet.Resolver
 
 	mu sync.Mutex
 	// hooks are what the jobs service knows, asked how often it was asked.
@@ -143,7 +146,7 @@ func (h *harness) service(environ map[string]string) (stop func()) {
 	require.NoError(h.t, err)
 	h.t.Cleanup(db.Close)
 	svc, err := webhooks.New(settings(h.t, environ), webhooks.Deps{
-		NC: h.nc, JS: h.js, DB: db, Log: zerolog.New(h.log), Tracer: tracer, Now: time.Now, ConsentEvery: 20 * time.Millisecond,
+		NC: h.nc, JS: h.js, DB: db, Log: zerolog.New(h.log), Tracer: tracer, Now: time.Now, ConsentEvery: 20 * time.Millisecond, Resolver: h.resolver,
 	})
 	require.NoError(h.t, err)
 	return testkit.Start(h.t, svc.Components()...)

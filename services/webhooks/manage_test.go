@@ -1,6 +1,8 @@
 package webhooks_test
 
 import (
+	"context"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -158,4 +160,37 @@ func TestPagesOfDeliveries(t *testing.T) {
 	require.Len(t, seen, 7)
 	req.Cursor, req.Status = "", "failed"
 	require.Empty(t, call[contract.DeliveriesReply](h, contract.RPCWebhookDeliveries, req).Deliveries)
+}
+
+// leads is a resolver to which every name leads to one address.
+type leads string
+
+func (l leads) LookupNetIP(context.Context, string, string) ([]netip.Addr, error) {
+	return []netip.Addr{netip.MustParseAddr(string(l))}, nil
+}
+
+// A subscription to which nothing would ever be posted is refused when it is made
+// and when its URL is changed.
+func TestSubscriptionsLeadToPublicAddresses(t *testing.T) {
+	t.Parallel()
+	h := servers(t)
+	h.resolver = leads("8.8.8.8")
+	h.service(nil)
+	made := h.subscribe(contract.CreateWebhookRequest{WebhookAsker: by("ann"), URL: "https://hook.example/1"})
+	for _, host := range []string{"127.0.0.1:8000", "localhost", "[::1]", "[64:ff9b::7f00:1]", "10.0.0.1", "127.1", "0x7f000001", "a.localhost.", "metadata.google.internal"} {
+		url := "http://" + host + "/hook"
+		require.Contains(t, refused(h, fault.Unprocessable, contract.RPCWebhookCreate, contract.CreateWebhookRequest{WebhookAsker: by("ann"), URL: url}), "url: its host ", host)
+		refused(h, fault.Unprocessable, contract.RPCWebhookUpdate, contract.UpdateWebhookRequest{WebhookAsker: by("ann"), WebhookID: made.WebhookID, URL: &url})
+	}
+	off := false
+	call[contract.WebhookWithSecret](h, contract.RPCWebhookUpdate, contract.UpdateWebhookRequest{WebhookAsker: by("ann"), WebhookID: made.WebhookID, Enabled: &off})
+}
+
+func TestSubscriptionsToNamesThatLeadInside(t *testing.T) {
+	t.Parallel()
+	h := servers(t)
+	h.resolver = leads("192.168.1.1")
+	h.service(nil)
+	says := refused(h, fault.Unprocessable, contract.RPCWebhookCreate, contract.CreateWebhookRequest{WebhookAsker: by("ann"), URL: "https://hook.example/1"})
+	require.Contains(t, says, "url: its host leads to no public address")
 }

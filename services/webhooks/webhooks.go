@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -19,6 +20,7 @@ import (
 	"nexus.internal/libs/contract"
 	"nexus.internal/libs/outbox"
 	"nexus.internal/libs/pg"
+	"nexus.internal/libs/publicnet"
 	"nexus.internal/libs/run"
 	"nexus.internal/services/webhooks/internal/consent"
 	"nexus.internal/services/webhooks/internal/deliver"
@@ -34,7 +36,7 @@ import (
 type Config struct {
 	Timeout        time.Duration `env:"WEBHOOKS_TIMEOUT" envDefault:"10s" doc:"How long the receiver of a webhook may take to answer."`
 	Concurrency    int           `env:"WEBHOOKS_CONCURRENCY" envDefault:"16" doc:"How many webhooks a process posts at once; one host gets at most 4 of them."`
-	AllowPrivate   bool          `env:"WEBHOOKS_ALLOW_PRIVATE" envDefault:"false" doc:"Let webhooks reach private and local addresses. Whoever may submit jobs can then make Nexus post to what is inside."`
+	AllowPrivate   bool          `env:"WEBHOOKS_ALLOW_PRIVATE" envDefault:"false" doc:"Let webhooks reach private and local addresses; gateways have to be told as well. Whoever may submit jobs can then make Nexus post to what is inside."`
 	DeliveredHours int           `env:"WEBHOOKS_DELIVERED_HOURS" envDefault:"168" doc:"How long deliveries that arrived are kept, in hours."`
 	FailedHours    int           `env:"WEBHOOKS_FAILED_HOURS" envDefault:"720" doc:"How long deliveries that failed are kept, in hours."`
 }
@@ -75,6 +77,8 @@ type Deps struct {
 	Log    zerolog.Logger
 	Tracer trace.TracerProvider
 	Now    func() time.Time
+	// Resolver says where names lead; nil is that of the machine.
+	Resolver publicnet.Resolver
 	// ConsentEvery is how often is asked whether those who hear of the jobs of
 	// everybody are still admins; zero means a minute.
 	ConsentEvery time.Duration
@@ -98,7 +102,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 		}
 	}
 	var sender *deliver.Sender
-	manager := manage.New(st, refresh, func() { sender.Wake() }, deps.Now)
+	manager := manage.New(st, refresh, func() { sender.Wake() }, reachable(cfg, deps), deps.Now)
 	client := deliver.NewClient(cfg.Timeout, cfg.AllowPrivate, deliver.PerHost, deps.Now)
 	sender = deliver.New(st, client, manager, deps.Log, tracer, cfg.Concurrency, cfg.Timeout)
 	recorder := record.New(deps.JS, known, jobhook.New(deps.NC), st, sender.Wake, deps.Log, tracer)
@@ -111,6 +115,18 @@ func New(cfg Config, deps Deps) (*Service, error) {
 		box, known, sender, recorder, consent.New(deps.NC, known, manager, deps.Log, cmp.Or(deps.ConsentEvery, consentEvery)),
 		prune.New(st, deps.Log, time.Duration(cfg.DeliveredHours)*time.Hour, time.Duration(cfg.FailedHours)*time.Hour), rpc,
 	}}, nil
+}
+
+// reachable knows what will not be posted to.
+func reachable(cfg Config, deps Deps) func(ctx context.Context, host string) error {
+	if cfg.AllowPrivate {
+		return func(context.Context, string) error { return nil }
+	}
+	guard, resolver := publicnet.New(), deps.Resolver
+	if resolver == nil {
+		resolver = net.DefaultResolver
+	}
+	return func(ctx context.Context, host string) error { return guard.CheckName(ctx, resolver, host) }
 }
 
 func answer(rpc *bus.RPC, m *manage.Manager) {

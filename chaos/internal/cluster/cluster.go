@@ -165,15 +165,10 @@ func (c *Cluster) add(name, command string) error {
 	return nil
 }
 
-// environment is what programs need to run at all, our settings, and nothing
-// that this machine sets for another nexus.
+// environment is what programs need, our settings, and nothing that this machine
+// sets for another nexus.
 func (c *Cluster) environment(name string) []string {
-	env := []string{"NEXUS_DATA_DIR=" + c.dataDir, "NEXUS_LOG_LEVEL=info", "NEXUS_WORKER_LEASE_SECONDS=" + strconv.Itoa(int(Lease.Seconds()))}
-	for _, inherited := range []string{"PATH", "HOME", "TMPDIR", "LANG"} {
-		if value, ok := os.LookupEnv(inherited); ok {
-			env = append(env, inherited+"="+value)
-		}
-	}
+	env := append(inherited(), "NEXUS_DATA_DIR="+c.dataDir, "NEXUS_LOG_LEVEL=info", "NEXUS_WORKER_LEASE_SECONDS="+strconv.Itoa(int(Lease.Seconds())))
 	if name == NATS {
 		return append(env, "NEXUS_NATS_LISTEN="+c.natsAddr)
 	}
@@ -186,6 +181,17 @@ func (c *Cluster) environment(name string) []string {
 		"NEXUS_DATABASE_URL="+c.Postgres.URL(), "NEXUS_HTTP_ADDR="+c.httpAddr, "NEXUS_CORPUS_ROOT="+c.opts.CorpusRoot,
 		"NEXUS_SCHEMA_MANAGEMENT_MODE=migrate_only", "NEXUS_BENCH_JOBS_ENABLED=true", "NEXUS_BENCH_WORKERS="+strconv.Itoa(workers),
 		"NEXUS_WORKER_POLL_SECONDS=0.5", "NEXUS_WORKER_GRACE_SECONDS=10", "NEXUS_DB_POOL_SIZE=3", "NEXUS_DB_MAX_OVERFLOW=7")
+}
+
+// inherited is what programs need to run at all.
+func inherited() []string {
+	var env []string
+	for _, name := range []string{"PATH", "HOME", "TMPDIR", "LANG"} {
+		if value, ok := os.LookupEnv(name); ok {
+			env = append(env, name+"="+value)
+		}
+	}
+	return env
 }
 
 // Run runs a command of nexus to its end.

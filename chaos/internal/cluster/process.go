@@ -249,6 +249,16 @@ func (p *Process) signal(s syscall.Signal) error {
 	return nil
 }
 
+// PID is the process id of the current generation; zero before the first.
+func (p *Process) PID() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.current == nil {
+		return 0
+	}
+	return p.current.cmd.Process.Pid
+}
+
 // EndedByItself is how often the process ended without being told to.
 func (p *Process) EndedByItself() int {
 	p.mu.Lock()

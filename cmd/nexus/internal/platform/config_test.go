@@ -155,10 +155,11 @@ func TestNoRoomForStreams(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(server.Stop)
 	environ := map[string]string{"NEXUS_DATA_DIR": t.TempDir(), "NEXUS_DATABASE_URL": testkit.EmptyDatabase(t), "NEXUS_NATS_URL": server.ClientURL()}
-	err = platform.Create(t.Context(), load(t, environ), io.Discard, migrations.Schemas())
+	_, err = platform.Create(t.Context(), load(t, environ), io.Discard, migrations.Schemas())
 	require.ErrorContains(t, err, "set NEXUS_STREAMS_MAX_BYTES")
 	environ["NEXUS_STREAMS_MAX_BYTES"] = "536870912"
-	require.NoError(t, platform.Create(t.Context(), load(t, environ), io.Discard, migrations.Schemas()))
+	_, err = platform.Create(t.Context(), load(t, environ), io.Discard, migrations.Schemas())
+	require.NoError(t, err)
 }
 
 func TestCreateAndRemove(t *testing.T) {

@@ -139,7 +139,7 @@ func (p *process) components(ctx context.Context, name string, b *base) ([]run.C
 	case "gateway":
 		s, err = gateway.New(cfg.Gateway, gateway.Deps{
 			NC: b.nc, JS: b.js, Listener: p.lobby, Log: b.log, Tracer: b.tracer, Now: time.Now, Version: p.opts.Version,
-			Tokens: cfg.Tokens, MLEnabled: cfg.Plugins.MLEnabled, NATSDoor: p.infra.keys != nil,
+			Tokens: cfg.Tokens, MLEnabled: cfg.Plugins.MLEnabled, PrivateWebhooks: cfg.Webhooks.AllowPrivate, NATSDoor: p.infra.keys != nil,
 		})
 	default:
 		return nil, fmt.Errorf("there is no service %q", name)

@@ -79,7 +79,7 @@ func openAPI() ([]byte, error) {
 		return nil, err
 	}
 	var out bytes.Buffer
-	if err := json.Indent(&out, doc, "", "  "); err != nil {
+	if err := json.Indent(&out, doc, "", " "); err != nil {
 		return nil, fmt.Errorf("indent the OpenAPI document: %w", err)
 	}
 	out.WriteByte('\n')

@@ -16,6 +16,7 @@ import (
 	"nexus.internal/libs/contract"
 	"nexus.internal/libs/fault"
 	"nexus.internal/libs/identity"
+	"nexus.internal/libs/publicnet"
 	"nexus.internal/libs/token"
 )
 
@@ -44,6 +45,8 @@ type Options struct {
 	ShadowEnabled bool
 	// MLEnabled allows plugins that learn.
 	MLEnabled bool
+	// PrivateWebhooks allows the webhooks of jobs to lead to private addresses.
+	PrivateWebhooks bool
 	// MaxPayload is the largest payload taken, in bytes.
 	MaxPayload int
 }
@@ -57,6 +60,7 @@ type Admission struct {
 	opts    Options
 	tokens  *token.Verifier
 	schemas *schemas
+	hosts   publicnet.Guard
 
 	asking singleflight.Group
 	// asked bounds how many questions about callers are open at once: unknown
@@ -84,7 +88,7 @@ type remembered struct {
 
 // New makes an admission. tokens checks tokens.
 func New(nc *nats.Conn, tokens *token.Verifier, opts Options, log zerolog.Logger, now func() time.Time) *Admission {
-	return &Admission{nc: nc, tokens: tokens, log: log, now: now, opts: opts, schemas: newSchemas(), asked: make(chan struct{}, maxAsked), known: map[string]remembered{}, refused: map[string]time.Time{}}
+	return &Admission{nc: nc, tokens: tokens, log: log, now: now, opts: opts, schemas: newSchemas(), hosts: publicnet.New(), asked: make(chan struct{}, maxAsked), known: map[string]remembered{}, refused: map[string]time.Time{}}
 }
 
 // ErrUnauthenticated is the one answer to every missing or bad key or token.

@@ -125,8 +125,20 @@ func (a *Admission) checkTerms(ask Ask) error {
 	if err := contract.CheckTags(ask.Tags); err != nil {
 		return fault.Unprocessablef("%s", err)
 	}
-	if err := contract.CheckJobWebhook(ask.Webhook); err != nil {
+	return a.checkWebhook(ask.Webhook)
+}
+
+// checkWebhook refuses a hook to which nothing would ever be posted. Where a name
+// leads is found out when it is dialled: a submit does not wait for that.
+func (a *Admission) checkWebhook(h *contract.JobWebhook) error {
+	if err := contract.CheckJobWebhook(h); err != nil {
 		return fault.Unprocessablef("%s", err)
+	}
+	if h == nil || a.opts.PrivateWebhooks {
+		return nil
+	}
+	if err := a.hosts.CheckHost(contract.WebhookName(h.URL)); err != nil {
+		return fault.Unprocessablef("webhook.url: %s", err)
 	}
 	return nil
 }

@@ -3,6 +3,8 @@ package admission
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	"nexus.internal/libs/bus"
 	"nexus.internal/libs/contract"
@@ -39,18 +41,29 @@ func open(f contract.Feature, role identity.Role) bool {
 	return f.Enabled && role.Allows(identity.Role(f.MinRole))
 }
 
-// Features lists the features that are open to a role, by name.
-func (a *Admission) Features(ctx context.Context, role identity.Role) (map[string]contract.Feature, error) {
+// Seen is a feature as somebody sees it.
+type Seen struct {
+	contract.Feature
+	// Open says that the caller may use it: it is enabled, the role is high enough,
+	// and the platform's settings allow it.
+	Open bool
+}
+
+// Features lists the features that are open to a role; to an admin, who can turn
+// them, all there are.
+func (a *Admission) Features(ctx context.Context, role identity.Role) ([]Seen, error) {
 	all, err := a.allFeatures(ctx)
 	if err != nil {
 		return nil, err
 	}
-	out := map[string]contract.Feature{}
+	var out []Seen
 	for name, f := range all {
-		if a.granted(name) && open(f, role) {
-			out[name] = f
+		usable := a.granted(name) && open(f, role)
+		if usable || role.Allows(identity.Admin) {
+			out = append(out, Seen{f, usable})
 		}
 	}
+	slices.SortFunc(out, func(a, b Seen) int { return strings.Compare(a.Name, b.Name) })
 	return out, nil
 }
 

@@ -7,8 +7,6 @@ import (
 	"sync"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
-	"golang.org/x/text/language"
-	"golang.org/x/text/message"
 
 	"nexus.internal/libs/contract"
 	"nexus.internal/libs/fault"
@@ -72,11 +70,11 @@ func compile(text []byte) (schema *Schema, err error) {
 	c.UseRegexpEngine(work.pattern)
 	const name = "nexus:payload_schema"
 	if err := c.AddResource(name, doc); err != nil {
-		return nil, fault.Unprocessablef("payload_schema: %s", contract.Cut(err.Error(), 500))
+		return nil, fault.Unprocessablef("%s", schemaFault(err))
 	}
 	compiled, err := c.Compile(name)
 	if err != nil {
-		return nil, fault.Unprocessablef("payload_schema: %s", contract.Cut(err.Error(), 500))
+		return nil, fault.Unprocessablef("%s", schemaFault(err))
 	}
 	work.watch(compiled, map[*jsonschema.Schema]bool{})
 	return &Schema{compiled, work}, nil
@@ -107,7 +105,7 @@ func (s *Schema) check(payload []byte) (err error) {
 	}
 	var broken *jsonschema.ValidationError
 	if err := s.compiled.Validate(value); errors.As(err, &broken) {
-		return fault.Unprocessablef("%s", explain(broken))
+		return fault.Unprocessablef("%s", breach("payload", broken))
 	}
 	return nil
 }
@@ -160,13 +158,4 @@ func (s *schemas) put(text string, schema *Schema) {
 	if idle := s.known[text]; len(idle) < maxIdle {
 		s.known[text] = append(idle, schema)
 	}
-}
-
-// explain names the first field that breaks the schema, and how.
-func explain(e *jsonschema.ValidationError) string {
-	for len(e.Causes) > 0 {
-		e = e.Causes[0]
-	}
-	field := strings.Join(append([]string{"payload"}, e.InstanceLocation...), ".")
-	return contract.Cut(field+": "+e.ErrorKind.LocalizedString(message.NewPrinter(language.English)), 500)
 }

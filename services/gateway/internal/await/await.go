@@ -29,8 +29,15 @@ const (
 	asking    = 16
 )
 
+// End is how a job ended.
+type End struct {
+	Status contract.Status
+	// ErrorText says why it failed; empty where it did not.
+	ErrorText string
+}
+
 // Ask tells the state of a job.
-type Ask func(ctx context.Context, jobID string) (contract.Status, error)
+type Ask func(ctx context.Context, jobID string) (End, error)
 
 // Watcher hands the end of a job to whoever waits for it. It listens only
 // while somebody waits. It is a run.Component, because events are missed while
@@ -41,13 +48,13 @@ type Watcher struct {
 	log zerolog.Logger
 
 	mu      sync.Mutex
-	waiting map[string][]chan contract.Status
+	waiting map[string][]chan End
 	subs    []*nats.Subscription
 }
 
 // New makes a watcher.
 func New(nc *nats.Conn, ask Ask, log zerolog.Logger) *Watcher {
-	return &Watcher{nc: nc, ask: ask, log: log, waiting: map[string][]chan contract.Status{}}
+	return &Watcher{nc: nc, ask: ask, log: log, waiting: map[string][]chan End{}}
 }
 
 // Name implements run.Component.
@@ -80,13 +87,13 @@ func (w *Watcher) askForAll(ctx context.Context) {
 		group.Go(func() error {
 			ctx, cancel := context.WithTimeout(ctx, askWithin)
 			defer cancel()
-			status, err := w.ask(ctx, id)
+			end, err := w.ask(ctx, id)
 			if err != nil {
 				w.log.Debug().Err(err).Str(telemetry.FieldJobID, id).Msg("could not look at a job after the connection was lost")
 				return nil
 			}
-			if status.Finished() {
-				w.tell(id, status)
+			if end.Status.Finished() {
+				w.tell(id, end)
 			}
 			return nil
 		})
@@ -96,8 +103,8 @@ func (w *Watcher) askForAll(ctx context.Context) {
 
 // Watch starts listening for the end of a job. Called before the job is
 // submitted, it cannot miss it. stop must be called.
-func (w *Watcher) Watch(jobID string) (finished <-chan contract.Status, stop func(), err error) {
-	ch := make(chan contract.Status, 1)
+func (w *Watcher) Watch(jobID string) (finished <-chan End, stop func(), err error) {
+	ch := make(chan End, 1)
 	if err := w.add(jobID, ch); err != nil {
 		return nil, nil, err
 	}
@@ -110,7 +117,7 @@ func (w *Watcher) Watch(jobID string) (finished <-chan contract.Status, stop fun
 	return ch, func() { w.forget(jobID, ch) }, nil
 }
 
-func (w *Watcher) add(jobID string, ch chan contract.Status) error {
+func (w *Watcher) add(jobID string, ch chan End) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if len(w.waiting) == 0 {
@@ -146,7 +153,7 @@ func (w *Watcher) unlisten() {
 	w.subs = nil
 }
 
-func (w *Watcher) forget(jobID string, ch chan contract.Status) {
+func (w *Watcher) forget(jobID string, ch chan End) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	left := w.waiting[jobID][:0]
@@ -174,27 +181,27 @@ func (w *Watcher) receive(msg *nats.Msg) {
 		if err := json.Unmarshal(e.Data, &change); err != nil {
 			continue
 		}
-		w.tell(change.JobID, change.Status)
+		w.tell(change.JobID, End{change.Status, change.ErrorText})
 	}
 }
 
-func (w *Watcher) tell(jobID string, status contract.Status) {
+func (w *Watcher) tell(jobID string, end End) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, ch := range w.waiting[jobID] {
 		select {
-		case ch <- status:
+		case ch <- end:
 		default:
 		}
 	}
 }
 
-// Wait returns the status of a finished job, or ok false when ctx ended first.
-func Wait(ctx context.Context, finished <-chan contract.Status) (status contract.Status, ok bool) {
+// Wait returns how a job ended, or ok false when ctx ended first.
+func Wait(ctx context.Context, finished <-chan End) (end End, ok bool) {
 	select {
-	case s := <-finished:
-		return s, true
+	case e := <-finished:
+		return e, true
 	case <-ctx.Done():
-		return "", false
+		return End{}, false
 	}
 }

@@ -37,38 +37,38 @@ func TestJobsAreAskedForWhenTheConnectionIsBack(t *testing.T) {
 	nc := testkit.NATS(t)
 	const waiters = 100
 	var asked atomic.Int64
-	w := await.New(nc, func(_ context.Context, jobID string) (contract.Status, error) {
+	w := await.New(nc, func(_ context.Context, jobID string) (await.End, error) {
 		asked.Add(1)
 		switch jobID {
 		case "away":
-			return "", errors.New("the jobs service is away")
+			return await.End{}, errors.New("the jobs service is away")
 		case "running":
-			return contract.StatusRunning, nil
+			return await.End{Status: contract.StatusRunning}, nil
 		}
-		return contract.StatusSucceeded, nil
+		return await.End{Status: contract.StatusSucceeded}, nil
 	}, zerolog.Nop())
 	start(t, w)
-	watch := func(id string) <-chan contract.Status {
+	watch := func(id string) <-chan await.End {
 		finished, stop, err := w.Watch(id)
 		require.NoError(t, err)
 		t.Cleanup(stop)
 		return finished
 	}
 	away, running := watch("away"), watch("running")
-	var done []<-chan contract.Status
+	var done []<-chan await.End
 	for i := range waiters {
 		done = append(done, watch(fmt.Sprint("job-", i)))
 	}
 	require.Zero(t, asked.Load(), "nobody asks while events come")
 	require.NoError(t, nc.ForceReconnect())
 	for _, finished := range done {
-		require.Equal(t, contract.StatusSucceeded, testkit.Receive(t, finished))
+		require.Equal(t, await.End{Status: contract.StatusSucceeded}, testkit.Receive(t, finished))
 	}
 	testkit.Eventually(t, func() bool { return asked.Load() == waiters+2 }, "every job is asked for")
-	for _, finished := range []<-chan contract.Status{away, running} {
+	for _, finished := range []<-chan await.End{away, running} {
 		select {
-		case status := <-finished:
-			t.Fatalf("a job that has not ended was told as %s", status)
+		case end := <-finished:
+			t.Fatalf("a job that has not ended was told as %s", end.Status)
 		default:
 		}
 	}
@@ -78,21 +78,21 @@ func TestManyWaitForOneJob(t *testing.T) {
 	t.Parallel()
 	nc := testkit.NATS(t)
 	w := await.New(nc, nil, zerolog.Nop())
-	var done []<-chan contract.Status
+	var done []<-chan await.End
 	for range 200 {
 		finished, stop, err := w.Watch("job")
 		require.NoError(t, err)
 		t.Cleanup(stop)
 		done = append(done, finished)
 	}
-	data := contract.JobChange{JobID: "job", JobType: "noop", Status: contract.StatusFailed, Version: 3}.Encode()
+	data := contract.JobChange{JobID: "job", JobType: "noop", Status: contract.StatusFailed, Version: 3, ErrorText: "why"}.Encode()
 	pack, err := contract.EncodeEvents([]contract.Event{{ID: "job/3", Type: contract.EventType(contract.AreaJob, string(contract.StatusFailed)), Time: time.Now(), Source: "nexus.jobs", Data: data}})
 	require.NoError(t, err)
 	subject, err := contract.EventSubject(contract.AreaJob, string(contract.StatusFailed), "noop")
 	require.NoError(t, err)
 	require.NoError(t, nc.Publish(subject, pack))
 	for _, finished := range done {
-		require.Equal(t, contract.StatusFailed, testkit.Receive(t, finished))
+		require.Equal(t, await.End{Status: contract.StatusFailed, ErrorText: "why"}, testkit.Receive(t, finished))
 	}
 }
 
@@ -100,6 +100,6 @@ func TestAWaitEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, ok := await.Wait(ctx, make(chan contract.Status))
+	_, ok := await.Wait(ctx, make(chan await.End))
 	require.False(t, ok)
 }

@@ -3,14 +3,19 @@ package httpapi
 import (
 	"context"
 	"net/http"
-	"slices"
-	"strings"
 
 	"nexus.internal/libs/contract"
 )
 
 type featuresBody struct {
-	Features []contract.Feature `json:"features" doc:"The features that are open to the caller's role."`
+	Features []ListedFeature `json:"features" doc:"The features that are open to the caller; for an admin all, also those that are off."`
+}
+
+// ListedFeature is a feature as its caller sees it. It is exported because huma passes
+// over embedded structs that are not.
+type ListedFeature struct {
+	contract.Feature
+	Open bool `json:"open" doc:"Whether the caller may use it now: it is enabled, the role is high enough, and the settings of the platform allow it."`
 }
 
 func (s *Server) listFeatures(ctx context.Context, _ *none) (*body[featuresBody], error) {
@@ -18,15 +23,14 @@ func (s *Server) listFeatures(ctx context.Context, _ *none) (*body[featuresBody]
 	if err != nil {
 		return nil, err
 	}
-	open, err := s.deps.Admission.Features(ctx, caller.Role)
+	seen, err := s.deps.Admission.Features(ctx, caller.Role)
 	if err != nil {
 		return nil, err
 	}
-	out := &body[featuresBody]{Body: featuresBody{Features: []contract.Feature{}}}
-	for _, f := range open {
-		out.Body.Features = append(out.Body.Features, f)
+	out := &body[featuresBody]{Body: featuresBody{Features: []ListedFeature{}}}
+	for _, f := range seen {
+		out.Body.Features = append(out.Body.Features, ListedFeature{f.Feature, f.Open})
 	}
-	slices.SortFunc(out.Body.Features, func(a, b contract.Feature) int { return strings.Compare(a.Name, b.Name) })
 	return out, nil
 }
 
@@ -51,7 +55,7 @@ func (s *Server) updateFeature(ctx context.Context, in *updateFeatureInput) (*bo
 
 func (s *Server) featureRoutes() {
 	const tag = "Access"
-	register(s, route{method: http.MethodGet, path: "/api/v1/features", id: "list-features", summary: "List the features that are open to me", tag: tag}, s.listFeatures)
+	register(s, route{method: http.MethodGet, path: "/api/v1/features", id: "list-features", summary: "List the features that are open to me, or, for an admin, all", tag: tag}, s.listFeatures)
 	register(s, route{
 		method: http.MethodPut, path: "/api/v1/features/{name}", id: "update-feature", summary: "Turn a feature on or off, or open it to another role", tag: tag,
 		errors: []int{http.StatusUnprocessableEntity, http.StatusNotFound},

@@ -59,6 +59,7 @@ type submitted struct {
 	Status        contract.Status        `json:"status" enum:"accepted,queued,running,retry_wait,succeeded,failed,cancelled"`
 	JobType       string                 `json:"job_type"`
 	ExecutionMode contract.ExecutionMode `json:"execution_mode" enum:"async,sync"`
+	ErrorText     string                 `json:"error_text,omitempty" doc:"Why the job failed; only of one that has, and whose end was waited for."`
 }
 
 type submitOutput struct {
@@ -77,7 +78,7 @@ func (s *Server) submitJob(ctx context.Context, in *submitInput) (*submitOutput,
 	if err != nil {
 		return nil, err
 	}
-	var finished <-chan contract.Status
+	var finished <-chan await.End
 	if sub.ExecutionMode == contract.ModeSync {
 		// Listening begins before the job exists, so its end cannot be missed.
 		ch, stop, err := s.deps.Watcher.Watch(sub.JobID)
@@ -96,22 +97,32 @@ func (s *Server) submitJob(ctx context.Context, in *submitInput) (*submitOutput,
 		s.keepAccepted(ctx, sub)
 		out.Status = http.StatusAccepted
 	}
-	if finished != nil && !verdict.Status.Finished() {
+	switch {
+	case finished == nil:
+	case !verdict.Status.Finished():
 		s.waitForEnd(ctx, finished, out)
+	case verdict.Status == contract.StatusFailed:
+		// A repeat of a request whose job has failed before.
+		s.readEnd(ctx, out)
 	}
 	return out, nil
 }
 
 // waitForEnd fills in the final status, or 202 and the status as it is when
 // the wait ends first.
-func (s *Server) waitForEnd(ctx context.Context, finished <-chan contract.Status, out *submitOutput) {
+func (s *Server) waitForEnd(ctx context.Context, finished <-chan await.End, out *submitOutput) {
 	waitCtx, cancel := context.WithTimeout(ctx, s.opts.SyncWait)
 	defer cancel()
-	if status, ok := await.Wait(waitCtx, finished); ok {
-		out.Status, out.Body.Status = http.StatusOK, status
+	if end, ok := await.Wait(waitCtx, finished); ok {
+		out.Status, out.Body.Status, out.Body.ErrorText = http.StatusOK, end.Status, end.ErrorText
 		return
 	}
 	out.Status = http.StatusAccepted
+	s.readEnd(ctx, out)
+}
+
+// readEnd fills in how the job is by now, where that can be known.
+func (s *Server) readEnd(ctx context.Context, out *submitOutput) {
 	job, err := bus.Call[contract.Job](ctx, s.deps.NC, contract.RPCJobsGet, contract.JobRequest{JobID: out.Body.JobID})
 	if err != nil {
 		return
@@ -119,6 +130,9 @@ func (s *Server) waitForEnd(ctx context.Context, finished <-chan contract.Status
 	out.Body.Status = job.Status
 	if job.Status.Finished() {
 		out.Status = http.StatusOK
+	}
+	if job.Status == contract.StatusFailed && job.ErrorText != nil {
+		out.Body.ErrorText = *job.ErrorText
 	}
 }
 

@@ -15,10 +15,15 @@ import (
 )
 
 // JobTypeBody is what may be said of a job type; what is left out stays as it
-// is, or gets its default. It is exported because huma passes over embedded
-// structs that are not.
+// is, or gets its default.
 type JobTypeBody struct {
-	Queue          *string          `json:"queue,omitempty" minLength:"1" maxLength:"64" pattern:"^[A-Za-z0-9_-]+$" doc:"The queue whose workers run it."`
+	Queue *string `json:"queue,omitempty" minLength:"1" maxLength:"64" pattern:"^[A-Za-z0-9_-]+$" doc:"The queue whose workers run it." example:"images"`
+	JobTypeTerms
+}
+
+// JobTypeTerms are how jobs of a type are run. It is exported because huma passes
+// over embedded structs that are not.
+type JobTypeTerms struct {
 	MaxAttempts    *int             `json:"max_attempts,omitempty" minimum:"1" maximum:"10" doc:"How often a job may be tried where it does not say. Default 3."`
 	TimeoutSeconds *int             `json:"timeout_seconds,omitempty" minimum:"1" maximum:"86400" doc:"How long a run may take. Default 300."`
 	ModeGated      *bool            `json:"mode_gated,omitempty" doc:"Payloads carry a mode that the submitter must be allowed to use."`
@@ -64,8 +69,9 @@ func or[T any](given *T, otherwise T) T {
 
 type createTypeInput struct {
 	Body struct {
-		Name string `json:"name" minLength:"1" maxLength:"64" pattern:"^[A-Za-z0-9_-]+$" doc:"The name; a word of the subjects."`
-		JobTypeBody
+		Name  string `json:"name" minLength:"1" maxLength:"64" pattern:"^[A-Za-z0-9_-]+$" doc:"The name; a word of the subjects." example:"resize_images"`
+		Queue string `json:"queue" minLength:"1" maxLength:"64" pattern:"^[A-Za-z0-9_-]+$" doc:"The queue whose workers run it." example:"images"`
+		JobTypeTerms
 	}
 }
 
@@ -83,10 +89,7 @@ func newType(name string) contract.JobType {
 }
 
 func (s *Server) createType(ctx context.Context, in *createTypeInput) (*body[contract.JobType], error) {
-	if in.Body.Queue == nil {
-		return nil, fault.Unprocessablef("queue is missing")
-	}
-	return s.setType(ctx, newType(in.Body.Name), in.Body.JobTypeBody, true)
+	return s.setType(ctx, newType(in.Body.Name), JobTypeBody{Queue: &in.Body.Queue, JobTypeTerms: in.Body.JobTypeTerms}, true)
 }
 
 func (s *Server) changeType(ctx context.Context, in *changeTypeInput) (*body[contract.JobType], error) {

@@ -146,7 +146,7 @@ func (s *Server) keyRoutes() {
 	register(s, route{method: http.MethodGet, path: "/api/v1/auth/keys", id: "list-keys", summary: "List API keys, newest first", tag: tag, errors: bad}, s.listKeys)
 	register(s, route{
 		method: http.MethodPost, path: "/api/v1/auth/keys", id: "create-key", summary: "Make an API key; its secret is shown this once", tag: tag,
-		errors: append(bad, http.StatusConflict),
+		status: http.StatusCreated, errors: append(bad, http.StatusConflict),
 	}, s.createKey)
 	register(s, route{method: http.MethodGet, path: "/api/v1/auth/keys/{id}", id: "get-key", summary: "Read an API key", tag: tag, errors: gone}, s.getKey)
 	register(s, route{

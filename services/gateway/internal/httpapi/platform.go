@@ -11,7 +11,7 @@ import (
 )
 
 type statusBody struct {
-	Status string `json:"status" enum:"ok" doc:"ok"`
+	Status string `json:"status" enum:"ok" doc:"Always ok: whatever is not is an error."`
 }
 
 func (s *Server) healthz(context.Context, *none) (*body[statusBody], error) {

@@ -23,6 +23,9 @@ const retryAfter = "2"
 // route describes an operation.
 type route struct {
 	method, path, id, summary, tag string
+	// status is that of an answer that is no error; zero means 200, or 204 for one
+	// without a body.
+	status int
 	// errors are the statuses besides those every route can have.
 	errors []int
 	// maxBody is the largest body, in bytes; zero means that of the server.
@@ -45,7 +48,7 @@ func (s *Server) least(method, path string) identity.Role {
 func register[In, Out any](s *Server, r route, handler func(context.Context, *In) (*Out, error)) {
 	op := huma.Operation{
 		OperationID: r.id, Method: r.method, Path: r.path, Summary: r.summary, Tags: []string{r.tag},
-		Metadata: map[string]any{}, MaxBodyBytes: int64(cmp.Or(r.maxBody, s.opts.MaxBody)) + 1,
+		Metadata: map[string]any{}, DefaultStatus: r.status, MaxBodyBytes: int64(cmp.Or(r.maxBody, s.opts.MaxBody)) + 1,
 		Errors: append([]int{http.StatusInternalServerError}, r.errors...), Responses: r.responses,
 	}
 	if role := s.least(r.method, r.path); role != "" {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"reflect"
 	"sync/atomic"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 
 	"nexus.internal/libs/contract"
 	"nexus.internal/services/gateway/internal/admission"
+	"nexus.internal/services/gateway/internal/apidoc"
 	"nexus.internal/services/gateway/internal/await"
 	"nexus.internal/services/gateway/internal/decision"
 	"nexus.internal/services/gateway/internal/eventstream"
@@ -153,6 +155,7 @@ func New(opts Options, deps Deps) *Server {
 	s.api.UseMiddleware(s.authenticate, s.lookUp, s.checkAddress, s.receive)
 	s.routes()
 	describeProblems(s.api.OpenAPI())
+	apidoc.Complete(s.api.OpenAPI(), s.api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[Problem](), true, ""))
 	s.docs()
 	return s
 }

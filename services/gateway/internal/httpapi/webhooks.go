@@ -157,7 +157,7 @@ func (s *Server) webhookRoutes() {
 	register(s, route{method: http.MethodGet, path: all, id: "list-webhooks", summary: "List webhooks, newest first: one's own, for an admin everybody's", tag: tag, errors: bad}, s.listWebhooks)
 	register(s, route{
 		method: http.MethodPost, path: all, id: "create-webhook", summary: "Have events posted to a URL; the secret is shown this once", tag: tag,
-		errors: append(bad, http.StatusConflict),
+		status: http.StatusCreated, errors: append(bad, http.StatusConflict),
 	}, s.createWebhook)
 	register(s, route{
 		method: http.MethodPost, path: all + "/secret", id: "rotate-webhook-secret", tag: tag,

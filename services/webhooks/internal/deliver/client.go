@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"nexus.internal/libs/publicnet"
 	"nexus.internal/services/webhooks/internal/hook"
 )
 
@@ -50,7 +51,7 @@ type Client struct {
 func NewClient(timeout time.Duration, allowPrivate bool, perHost int, now func() time.Time) *Client {
 	dialer := &net.Dialer{Timeout: timeout, KeepAlive: keepIdle}
 	if !allowPrivate {
-		dialer.Control = newGuard().control
+		dialer.Control = publicnet.New().Control
 	}
 	return &Client{now: now, timeout: timeout, transport: &http.Transport{
 		// No proxy: it would dial in our place, and nobody would guard it.
@@ -123,8 +124,8 @@ func why(err error) string {
 	var authority x509.UnknownAuthorityError
 	var record tls.RecordHeaderError
 	switch {
-	case errors.Is(err, ErrNotPublic):
-		return ErrNotPublic.Error()
+	case errors.Is(err, publicnet.ErrNotPublic):
+		return publicnet.ErrNotPublic.Error()
 	case errors.As(err, &dns) && dns.IsNotFound:
 		return "the host does not exist"
 	case errors.As(err, &dns):

@@ -38,12 +38,14 @@ type Manager struct {
 	changed func(ctx context.Context)
 	// wake is called when a delivery may be due.
 	wake func()
-	now  func() time.Time
+	// reachable reports, in words about a URL, that a host will not be posted to.
+	reachable func(ctx context.Context, host string) error
+	now       func() time.Time
 }
 
 // New makes a manager.
-func New(st Store, changed func(ctx context.Context), wake func(), now func() time.Time) *Manager {
-	return &Manager{store: st, changed: changed, wake: wake, now: now}
+func New(st Store, changed func(ctx context.Context), wake func(), reachable func(ctx context.Context, host string) error, now func() time.Time) *Manager {
+	return &Manager{store: st, changed: changed, wake: wake, reachable: reachable, now: now}
 }
 
 const (
@@ -79,6 +81,9 @@ func (m *Manager) Create(ctx context.Context, req contract.CreateWebhookRequest)
 		return contract.WebhookWithSecret{}, fault.Forbiddenf("Only an admin may hear of the jobs of everybody")
 	}
 	if err := check(&req.URL, &req.Events, &req.JobType, &req.Description); err != nil {
+		return contract.WebhookWithSecret{}, err
+	}
+	if err := m.checkHost(ctx, &req.URL); err != nil {
 		return contract.WebhookWithSecret{}, err
 	}
 	secret, err := chosen(req.Secret)
@@ -132,6 +137,17 @@ func check(url *string, events *[]string, jobType, description *string) error {
 		if err := contract.CheckWebhookDescription(*description); err != nil {
 			return fault.Unprocessablef("description: %s", err)
 		}
+	}
+	return nil
+}
+
+// checkHost refuses a URL to which nothing would ever be posted.
+func (m *Manager) checkHost(ctx context.Context, url *string) error {
+	if url == nil {
+		return nil
+	}
+	if err := m.reachable(ctx, contract.WebhookName(*url)); err != nil {
+		return fault.Unprocessablef("url: %s", err)
 	}
 	return nil
 }
@@ -194,6 +210,9 @@ func (m *Manager) Update(ctx context.Context, req contract.UpdateWebhookRequest)
 		return contract.WebhookWithSecret{}, err
 	}
 	if err := check(req.URL, req.Events, req.JobType, req.Description); err != nil {
+		return contract.WebhookWithSecret{}, err
+	}
+	if err := m.checkHost(ctx, req.URL); err != nil {
 		return contract.WebhookWithSecret{}, err
 	}
 	var secret string
