@@ -52,19 +52,10 @@ func guarded(log zerolog.Logger, msg jetstream.Msg, handle func(jetstream.Msg)) 
 	if err == nil {
 		return
 	}
-	logPanic(log, err).Str("subject", msg.Subject()).Msg("a handler of messages panicked; the message comes again later")
+	log.Error().Err(err).Bytes("stack", fault.Stack(err)).Str("subject", msg.Subject()).Msg("a handler of messages panicked; the message comes again later")
 	if err := msg.NakWithDelay(afterPanic); err != nil {
 		log.Warn().Err(err).Msg("could not give a message back; it comes again by itself")
 	}
-}
-
-func logPanic(log zerolog.Logger, err error) *zerolog.Event {
-	line := log.Error().Err(err)
-	var panicked *fault.Panicked
-	if errors.As(err, &panicked) {
-		line = line.Bytes("stack", panicked.Stack)
-	}
-	return line
 }
 
 // Guarded makes a handler of a subscription whose panic costs its message and not
@@ -76,7 +67,7 @@ func Guarded(log zerolog.Logger, handle nats.MsgHandler) nats.MsgHandler {
 			return nil
 		})
 		if err != nil {
-			logPanic(log, err).Str("subject", msg.Subject).Msg("a handler of messages panicked")
+			log.Error().Err(err).Bytes("stack", fault.Stack(err)).Str("subject", msg.Subject).Msg("a handler of messages panicked")
 		}
 	}
 }

@@ -82,3 +82,18 @@ func TestPublicKeepsTheFields(t *testing.T) {
 	require.NoError(t, json.Unmarshal(body, &back))
 	require.Equal(t, *public, back, "a fault crosses the wire whole")
 }
+
+func TestGuard(t *testing.T) {
+	t.Parallel()
+	require.NoError(t, fault.Guard(func() error { return nil }))
+	require.ErrorIs(t, fault.Guard(func() error { return io.EOF }), io.EOF)
+	require.Nil(t, fault.Stack(io.EOF))
+	var none map[string]int
+	err := fault.Guard(func() error {
+		none["a"]++
+		return nil
+	})
+	require.EqualError(t, err, "panic: assignment to entry in nil map")
+	require.Contains(t, string(fault.Stack(err)), "fault_test.go")
+	require.Equal(t, fault.Internal, fault.KindOf(err))
+}

@@ -1,6 +1,7 @@
 package fault
 
 import (
+	"errors"
 	"fmt"
 	"runtime/debug"
 )
@@ -25,4 +26,14 @@ func Guard(fn func() error) (err error) {
 		}
 	}()
 	return fn()
+}
+
+// Stack is where the panic happened that err was, for the log; nil for any other
+// error.
+func Stack(err error) []byte {
+	var panicked *Panicked
+	if errors.As(err, &panicked) {
+		return panicked.Stack
+	}
+	return nil
 }

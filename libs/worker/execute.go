@@ -43,12 +43,7 @@ func (w *Worker) start(ctx context.Context, i *item) {
 // spoiled lets go of a job that made the worker panic beside its handler. Its lease
 // runs out, and the job is tried again.
 func (w *Worker) spoiled(_ context.Context, i *item, err error) {
-	line := w.log.Error().Err(err).Str(telemetry.FieldJobID, i.jobID)
-	var panicked *fault.Panicked
-	if errors.As(err, &panicked) {
-		line = line.Bytes("stack", panicked.Stack)
-	}
-	line.Msg("the worker panicked over a job")
+	w.log.Error().Err(err).Bytes("stack", fault.Stack(err)).Str(telemetry.FieldJobID, i.jobID).Msg("the worker panicked over a job")
 	if w.held.has(i) {
 		w.letGo(i, true)
 	}

@@ -65,11 +65,12 @@ func newDelivery(ctx context.Context, raw *nats.Msg) *delivery {
 	d := &delivery{Delivery: describe(raw), raw: raw, unread: make(chan struct{}), retry: &atomic.Int64{}}
 	// Headers are the publisher's; whatever they do to their reader, the message is
 	// delivered.
+	traced := ctx
 	_ = fault.Guard(func() error {
-		ctx = telemetry.FromHeader(ctx, raw.Header)
+		traced = telemetry.FromHeader(ctx, raw.Header)
 		return nil
 	})
-	ctx = context.WithValue(ctx, deliveryKey{}, d.Delivery)
+	ctx = context.WithValue(traced, deliveryKey{}, d.Delivery)
 	ctx = context.WithValue(ctx, retryKey{}, d.retry)
 	ctx, d.cancel = context.WithCancel(ctx)
 	d.msg = message.NewMessageWithContext(ctx, d.id(), raw.Data)

@@ -140,12 +140,13 @@ func (s *scan) next() error {
 // moved follows the scan into a value and out of it.
 func (s *scan) moved(kind jsontext.Kind) {
 	depth := s.dec.StackDepth()
-	switch kind {
-	case '{', '[':
+	if kind == '{' || kind == '[' {
 		if s.found == nil && depth > s.rules.Depth {
 			s.find(Depth, fmt.Sprintf("nested deeper than %d levels", s.rules.Depth))
 		}
-	case '}', ']':
+		return
+	}
+	if kind == '}' || kind == ']' {
 		if len(s.names) > depth+1 {
 			s.names = s.names[:depth+1]
 		}
@@ -162,10 +163,8 @@ func (s *scan) named(depth int, quoted []byte) {
 	}
 	// The value before has ended, if it was a free one.
 	s.free = -1
-	name, err := jsontext.AppendUnquote(nil, quoted)
-	if err != nil && !bytes.Contains(quoted, []byte(`\u`)) {
-		return
-	}
+	// Half a surrogate pair is replaced, as decoders do.
+	name, _ := jsontext.AppendUnquote(nil, quoted)
 	for len(s.names) <= depth {
 		s.names = append(s.names, nil)
 	}

@@ -150,12 +150,7 @@ func (s *Sender) guarded(ctx context.Context, c hook.Claimed) {
 	if err == nil {
 		return
 	}
-	line := s.log.Error().Err(err).Str("delivery_id", c.ID.String())
-	var panicked *fault.Panicked
-	if errors.As(err, &panicked) {
-		line = line.Bytes("stack", panicked.Stack)
-	}
-	line.Msg("a delivery made us panic")
+	s.log.Error().Err(err).Bytes("stack", fault.Stack(err)).Str("delivery_id", c.ID.String()).Msg("a delivery made us panic")
 	s.finish(ctx, c, store.Result{Status: contract.DeliveryFailed, Error: "the delivery could not be made"})
 }
 

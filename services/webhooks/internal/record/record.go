@@ -9,7 +9,6 @@ package record
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -168,12 +167,7 @@ func (r *Recorder) spoiled(_ context.Context, p *pack, err error) { r.passOver(p
 // passOver is for an event that makes us panic: no webhook hears of it, and those
 // behind it go on. The audit trail has it all the same.
 func (r *Recorder) passOver(msg jetstream.Msg, err error) {
-	line := r.log.Error().Err(err).Str(telemetry.FieldSubject, msg.Subject())
-	var panicked *fault.Panicked
-	if errors.As(err, &panicked) {
-		line = line.Bytes("stack", panicked.Stack)
-	}
-	line.Msg("an event made us panic; no webhook hears of it")
+	r.log.Error().Err(err).Bytes("stack", fault.Stack(err)).Str(telemetry.FieldSubject, msg.Subject()).Msg("an event made us panic; no webhook hears of it")
 	r.ack(msg)
 }
 
