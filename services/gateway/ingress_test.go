@@ -159,7 +159,8 @@ func TestSchemasCostLittle(t *testing.T) {
 		began := time.Now()
 		p := c.send(http.MethodPost, submitURL, fmt.Sprintf(`{"job_type":%q,"payload":%s}`, name, payload)).fails(http.StatusUnprocessableEntity, "validation_error")
 		require.Contains(t, p.Detail, "payload", name)
-		require.Less(t, time.Since(began), 10*time.Second, name)
+		// A second on a machine at rest, and for ever without a bound.
+		require.Less(t, time.Since(began), time.Minute, name)
 		t.Log(name, time.Since(began), p.Detail)
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/nats-io/nats.go"
 
-	"nexus.internal/libs/fault"
 	"nexus.internal/libs/telemetry"
 )
 
@@ -63,14 +62,7 @@ type delivery struct {
 // comes out of it: judging the content is the handler's part.
 func newDelivery(ctx context.Context, raw *nats.Msg) *delivery {
 	d := &delivery{Delivery: describe(raw), raw: raw, unread: make(chan struct{}), retry: &atomic.Int64{}}
-	// Headers are the publisher's; whatever they do to their reader, the message is
-	// delivered.
-	traced := ctx
-	_ = fault.Guard(func() error {
-		traced = telemetry.FromHeader(ctx, raw.Header)
-		return nil
-	})
-	ctx = context.WithValue(traced, deliveryKey{}, d.Delivery)
+	ctx = context.WithValue(traced(ctx, raw.Header), deliveryKey{}, d.Delivery)
 	ctx = context.WithValue(ctx, retryKey{}, d.retry)
 	ctx, d.cancel = context.WithCancel(ctx)
 	d.msg = message.NewMessageWithContext(ctx, d.id(), raw.Data)
@@ -80,6 +72,17 @@ func newDelivery(ctx context.Context, raw *nats.Msg) *delivery {
 		}
 	}
 	return d
+}
+
+// traced continues the trace that headers tell of. Headers are the publisher's;
+// whatever they do to their reader, the message is delivered.
+func traced(ctx context.Context, h nats.Header) (out context.Context) {
+	defer func() {
+		if recover() != nil {
+			out = ctx
+		}
+	}()
+	return telemetry.FromHeader(ctx, h)
 }
 
 func describe(raw *nats.Msg) Delivery {
