@@ -18,8 +18,8 @@ func (s *Server) corpusRoutes() {
 			return ask[contract.Document](ctx, s, contract.RPCCorpusDocument, contract.DocumentRequest{DocumentID: in.ID})
 		})
 	register(s, route{method: http.MethodGet, path: "/api/v1/ingest/jobs/{id}", id: "get-ingest-job", summary: "Read what an ingest did, file by file", tag: "Corpus", errors: missing},
-		func(ctx context.Context, in *byID) (*body[contract.IngestJob], error) {
-			return ask[contract.IngestJob](ctx, s, contract.RPCCorpusIngestJob, contract.IngestJobRequest{IngestJobID: in.ID})
+		func(ctx context.Context, in *ingestFilesQuery) (*body[contract.IngestJob], error) {
+			return ask[contract.IngestJob](ctx, s, contract.RPCCorpusIngestJob, contract.IngestJobRequest{IngestJobID: in.ID, FilesOffset: in.Offset, FilesLimit: in.Limit})
 		})
 	register(s, route{method: http.MethodGet, path: "/api/v1/analysis/runs", id: "list-analysis-runs", summary: "List analysis runs, newest first", tag: "Analysis", errors: missing[1:]},
 		func(ctx context.Context, in *runsQuery) (*body[contract.AnalysisRunsReply], error) {
@@ -29,6 +29,14 @@ func (s *Server) corpusRoutes() {
 		func(ctx context.Context, in *byID) (*body[contract.AnalysisRun], error) {
 			return ask[contract.AnalysisRun](ctx, s, contract.RPCPluginsRun, contract.AnalysisRunRequest{AnalysisRunID: in.ID})
 		})
+}
+
+// ingestFilesQuery selects files of an ingest. Without a limit there are as many
+// as one answer holds.
+type ingestFilesQuery struct {
+	ID     string `path:"id" format:"uuid" doc:"The id."`
+	Limit  int    `query:"limit" minimum:"1" maximum:"100000" doc:"How many files at most. Default: as many as one answer holds."`
+	Offset int    `query:"offset" minimum:"0" maximum:"10000000" default:"0" doc:"How many files to pass over: files_next_offset of the page before."`
 }
 
 type runsQuery struct {
