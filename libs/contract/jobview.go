@@ -27,10 +27,14 @@ type Job struct {
 	PayloadBytes   int `json:"payload_bytes,omitempty"`
 	TimeoutSeconds int `json:"timeout_seconds"`
 	// Progress is how far the run has come, as its handler says.
-	Progress       *JobProgress      `json:"progress,omitempty"`
-	SnoozeCount    int               `json:"snooze_count"`
-	Result         json.RawMessage   `json:"result"`
-	ErrorText      *string           `json:"error_text"`
+	Progress    *JobProgress    `json:"progress,omitempty"`
+	SnoozeCount int             `json:"snooze_count"`
+	Result      json.RawMessage `json:"result"`
+	ErrorText   *string         `json:"error_text"`
+	// ErrorKind and ErrorCode say for programs what kind of failure ended the job,
+	// where its handler knew.
+	ErrorKind      *string           `json:"error_kind,omitempty"`
+	ErrorCode      *string           `json:"error_code,omitempty"`
 	IdempotencyKey *string           `json:"idempotency_key"`
 	NextRunAt      *time.Time        `json:"next_run_at"`
 	LeaseOwner     *string           `json:"lease_owner"`

@@ -15,6 +15,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"nexus.internal/libs/contract"
+	"nexus.internal/libs/fault"
 	"nexus.internal/libs/telemetry"
 )
 
@@ -174,10 +175,15 @@ func (w *Worker) resultOf(g contract.Grant, token string, value Result, err, cau
 		r.Result, r.Artifacts = nil, nil
 		return r
 	}
-	return contract.RunResult{
+	r = contract.RunResult{
 		JobID: g.JobID, LeaseToken: token, Outcome: contract.OutcomeFailed,
 		ErrorText: storable(err.Error()), Permanent: IsPermanent(err), RetryAfterMS: retryDelay(err).Milliseconds(),
 	}
+	var f *fault.Error
+	if errors.As(err, &f) {
+		r.ErrorKind, r.ErrorCode = string(f.Kind), f.Code
+	}
+	return r
 }
 
 func encodeValue(v any) (json.RawMessage, error) {

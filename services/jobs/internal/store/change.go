@@ -52,6 +52,8 @@ type change struct {
 	job       current
 	event     job.Event
 	errorText string
+	// errorKind and errorCode are those of the failure, where they are known.
+	errorKind, errorCode string
 	// delay is the wait before the next attempt; zero sends a run message at once.
 	delay time.Duration
 	// worker, actor and runtime describe the attempt that ended.
@@ -66,11 +68,14 @@ const changeJobs = `
 		attempt_count = CASE WHEN c.status = 'queued' THEN 0 ELSE j.attempt_count - c.refund END,
 		snooze_count = j.snooze_count + c.snooze,
 		error_text = CASE WHEN c.status <> 'queued' THEN coalesce(c.error_text, j.error_text) END,
+		error_kind = CASE WHEN c.status = 'failed' THEN c.error_kind END,
+		error_code = CASE WHEN c.status = 'failed' THEN c.error_code END,
 		next_run_at = CASE WHEN c.status IN ('queued', 'retry_wait') THEN t.now + make_interval(secs => c.delay) END,
 		dispatched_at = CASE WHEN c.status IN ('queued', 'retry_wait') AND c.delay = 0 THEN t.now END,
 		finished_at = CASE WHEN c.status IN ('failed', 'cancelled') THEN t.now END,
 		lease_owner = NULL, lease_token = NULL, lease_expires_at = NULL
-	FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::float8[], $6::int[], $7::int[]) AS c (id, source, status, error_text, delay, refund, snooze),
+	FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::float8[], $6::int[], $7::int[], $8::text[], $9::text[])
+			AS c (id, source, status, error_text, delay, refund, snooze, error_kind, error_code),
 		(SELECT clock_timestamp() AS now) AS t
 	WHERE j.id = ANY(ARRAY[c.id]) AND j.status = c.source
 	RETURNING ` + changedColumns
@@ -81,6 +86,7 @@ func apply(ctx context.Context, tx *pg.Tx, changes []change) ([]changed, error) 
 	n := len(changes)
 	ids, from, to := make([]uuid.UUID, n), make([]string, n), make([]string, n)
 	texts, delays, refunds, snoozes := make([]*string, n), make([]float64, n), make([]int32, n), make([]int32, n)
+	kinds, codes := make([]*string, n), make([]*string, n)
 	byID := make(map[uuid.UUID]change, n)
 	for i, c := range changes {
 		next, err := job.Apply(contract.Status(c.job.Status), c.event)
@@ -88,6 +94,7 @@ func apply(ctx context.Context, tx *pg.Tx, changes []change) ([]changed, error) 
 			return nil, fmt.Errorf("change job %s: %w", c.job.ID, err)
 		}
 		ids[i], from[i], to[i], texts[i], delays[i] = c.job.ID, c.job.Status, string(next), nullable(c.errorText), c.delay.Seconds()
+		kinds[i], codes[i] = nullable(c.errorKind), nullable(c.errorCode)
 		if costsNothing(c.event) {
 			refunds[i] = 1
 		}
@@ -96,7 +103,7 @@ func apply(ctx context.Context, tx *pg.Tx, changes []change) ([]changed, error) 
 		}
 		byID[c.job.ID] = c
 	}
-	rows, err := tx.Query(ctx, changeJobs, ids, from, to, texts, delays, refunds, snoozes)
+	rows, err := tx.Query(ctx, changeJobs, ids, from, to, texts, delays, refunds, snoozes, kinds, codes)
 	if err != nil {
 		return nil, fmt.Errorf("change jobs: %w", err)
 	}

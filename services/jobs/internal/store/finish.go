@@ -179,7 +179,7 @@ func changeOf(r Finished, c current, t contract.JobType) change {
 		// Not even a snooze of no time may turn into a busy loop.
 		out.event, out.delay = job.Snooze, max(asked, minSnooze)
 	default:
-		out.errorText = r.ErrorText
+		out.errorText, out.errorKind, out.errorCode = r.ErrorText, r.ErrorKind, r.ErrorCode
 		out.event = job.AfterFailure(c.Attempt, c.MaxAttempts, r.Permanent)
 		if out.event == job.Retry {
 			out.delay = t.Backoff(c.Attempt)
