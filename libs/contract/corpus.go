@@ -3,8 +3,6 @@ package contract
 import (
 	"encoding/json"
 	"time"
-
-	"github.com/google/uuid"
 )
 
 // Request subjects of the corpus service beside those its documents and texts
@@ -91,12 +89,6 @@ type IngestBatchResult struct {
 	// Errors are sentences about files with status error and about the ingest
 	// itself; at most MaxIngestNotes of them, as with warnings.
 	Errors []string `json:"errors"`
-}
-
-// IngestJobID returns the id of the ingest that a job makes. It follows from the
-// job's id, so that a second run of the job continues the first one's ingest.
-func IngestJobID(jobID string) uuid.UUID {
-	return uuid.NewSHA1(uuid.NameSpaceURL, []byte("nexus:corpus:ingest:"+jobID))
 }
 
 // MaxIngestNotes bounds the warnings, and the errors, of one ingest.

@@ -138,7 +138,7 @@ func TestIngestContract(t *testing.T) {
 	require.Len(t, byTitle["b.pdf"]["cross_modal_links"], 1)
 	require.EqualValues(t, 31, byTitle["b.png"]["segments"].(map[string]any)["width"])
 	require.EqualValues(t, 6, byTitle["c.jpg"]["segments"].(map[string]any)["height"])
-	require.EqualValues(t, 1.5, byTitle["d.wav"]["segments"].(map[string]any)["duration_seconds"])
+	require.InDelta(t, 1.5, byTitle["d.wav"]["segments"].(map[string]any)["duration_seconds"], 1e-9)
 
 	second := c.ingest(map[string]any{"source_paths": []string{}, "modalities": []string{}, "parse_options": map[string]any{}, "atom_tracks": nil})
 	require.EqualValues(t, 6, second["documents_unchanged"], "%v", second)

@@ -9,6 +9,7 @@ import (
 
 	"nexus.internal/libs/contract"
 	"nexus.internal/libs/identity"
+	"nexus.internal/libs/ingestid"
 	"nexus.internal/libs/testkit"
 )
 
@@ -103,7 +104,7 @@ func TestIngestThatOutlastsTheWait(t *testing.T) {
 	g.role(identity.Operator).send(http.MethodPost, ingestPath, `{}`).is(http.StatusAccepted, &got)
 	job := testkit.Receive(t, w.recorded)
 	require.Equal(t, job.JobID, got["job_id"])
-	require.Equal(t, contract.IngestJobID(job.JobID).String(), got["ingest_job_id"])
+	require.Equal(t, ingestid.Of(job.JobID).String(), got["ingest_job_id"])
 	require.Equal(t, "running", got["status"])
 	require.Equal(t, "full", got["ingest_scope"])
 	require.Equal(t, []any{}, got["warnings"])

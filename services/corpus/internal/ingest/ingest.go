@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"nexus.internal/libs/contract"
+	"nexus.internal/libs/ingestid"
 	"nexus.internal/services/corpus/internal/atom"
 	"nexus.internal/services/corpus/internal/document"
 	"nexus.internal/services/corpus/internal/extract"
@@ -66,7 +67,7 @@ func New(cfg Config, s *store.Store, objects *objectstore.Store, content *extrac
 // *source.EscapeError, *source.PathTooLongError and *source.TooManyFilesError.
 // report hears of each file that is recorded, from several goroutines.
 func (g *Ingester) Run(ctx context.Context, jobID string, request Request, report func(Progress)) (contract.IngestBatchResult, error) {
-	in := store.Ingest{ID: contract.IngestJobID(jobID), JobID: jobID, Scope: request.Scope()}
+	in := store.Ingest{ID: ingestid.Of(jobID), JobID: jobID, Scope: request.Scope()}
 	before, err := g.store.Ingest(ctx, in.ID)
 	switch {
 	case err == nil && (before.Status == contract.IngestCompleted || before.Status == contract.IngestCompletedWithErrors):

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"nexus.internal/libs/contract"
+	"nexus.internal/libs/ingestid"
 	"nexus.internal/services/corpus/internal/document"
 	"nexus.internal/services/corpus/internal/ingest"
 	"nexus.internal/services/corpus/internal/media"
@@ -155,7 +156,7 @@ func TestRepairsAreTold(t *testing.T) {
 		result := b.run(`{}`)
 		require.Equal(t, contract.IngestCompleted, result.Status)
 		require.Equal(t, []string{b.path("a.md") + ": bytes that are not valid UTF-8: 1; they were replaced"}, result.Warnings)
-		files, err := b.store.IngestFiles(t.Context(), contract.IngestJobID("none"), 0, 10)
+		files, err := b.store.IngestFiles(t.Context(), ingestid.Of("none"), 0, 10)
 		require.NoError(t, err)
 		require.Empty(t, files)
 		require.Equal(t, string(status), b.files(result.IngestJobID)["a.md"])

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"nexus.internal/libs/contract"
+	"nexus.internal/libs/ingestid"
 	"nexus.internal/services/corpus/internal/document"
 	"nexus.internal/services/corpus/internal/ingest"
 	"nexus.internal/services/corpus/internal/media"
@@ -54,7 +55,7 @@ func TestAnInterruptedJobGoesOn(t *testing.T) {
 		b.stopAfterFiles(stopAfter)
 		_, err = b.runAs(t.Context(), "job", `{}`)
 		require.ErrorContains(t, err, "the power went out")
-		job, err := b.store.Ingest(t.Context(), contract.IngestJobID("job"))
+		job, err := b.store.Ingest(t.Context(), ingestid.Of("job"))
 		require.NoError(t, err)
 		require.Equal(t, contract.IngestFailed, job.Status)
 		require.Contains(t, job.Errors[0], "the power went out")
@@ -97,7 +98,7 @@ func TestACancelledJobIsMarkedAndGoesOn(t *testing.T) {
 		contents(), zerolog.New(cancelOnWrite{cancel}))
 	_, err := b.runAs(ctx, "job", `{}`)
 	require.ErrorIs(t, err, context.Canceled)
-	job, err := b.store.Ingest(t.Context(), contract.IngestJobID("job"))
+	job, err := b.store.Ingest(t.Context(), ingestid.Of("job"))
 	require.NoError(t, err)
 	require.Equal(t, contract.IngestFailed, job.Status)
 

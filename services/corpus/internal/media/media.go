@@ -12,18 +12,14 @@ import (
 // PNG makes an image.
 func PNG(width, height int) []byte {
 	var out bytes.Buffer
-	if err := png.Encode(&out, image.NewGray(image.Rect(0, 0, width, height))); err != nil {
-		panic(err) // a buffer takes everything
-	}
+	_ = png.Encode(&out, image.NewGray(image.Rect(0, 0, width, height))) // a buffer takes everything
 	return out.Bytes()
 }
 
 // JPEG makes an image.
 func JPEG(width, height int) []byte {
 	var out bytes.Buffer
-	if err := jpeg.Encode(&out, image.NewGray(image.Rect(0, 0, width, height)), nil); err != nil {
-		panic(err) // a buffer takes everything
-	}
+	_ = jpeg.Encode(&out, image.NewGray(image.Rect(0, 0, width, height)), nil) // a buffer takes everything
 	return out.Bytes()
 }
 

@@ -177,6 +177,7 @@ func (r *Reader) read(ctx context.Context, instance pdfium.Pdfium, data []byte) 
 	}
 	doc := Document{Pages: count.PageCount}
 	var text strings.Builder
+	marks := plain()
 	for i := range count.PageCount {
 		if ctx.Err() != nil {
 			break
@@ -190,7 +191,7 @@ func (r *Reader) read(ctx context.Context, instance pdfium.Pdfium, data []byte) 
 			doc.Unread++
 			continue
 		}
-		if page = strings.TrimSpace(plain.Replace(page)); page != "" && text.Len() > 0 {
+		if page = strings.TrimSpace(marks.Replace(page)); page != "" && text.Len() > 0 {
 			text.WriteString("\n\n")
 		}
 		text.WriteString(page)
@@ -204,7 +205,9 @@ func (r *Reader) read(ctx context.Context, instance pdfium.Pdfium, data []byte) 
 
 // plain undoes what PDFium marks lines with: it ends them with "\r\n", and writes a
 // hyphen at the end of one as "\x02".
-var plain = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\x02", "-", "\x00", "", "\uFFFE", "-")
+func plain() *strings.Replacer {
+	return strings.NewReplacer("\r\n", "\n", "\r", "\n", "\x02", "-", "\x00", "", "\uFFFE", "-")
+}
 
 // page reads the text of one page. A Problem means that the file is not to be
 // read on; any other error, that this page cannot be read.

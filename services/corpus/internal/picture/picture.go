@@ -30,17 +30,17 @@ type Info struct {
 	Width, Height int
 }
 
-var (
-	pngStart  = []byte("\x89PNG\r\n\x1a\n")
-	jpegStart = []byte("\xff\xd8\xff")
+const (
+	pngStart  = "\x89PNG\r\n\x1a\n"
+	jpegStart = "\xff\xd8\xff"
 )
 
 // FormatOf tells the format by how a file begins; empty for none of them.
 func FormatOf(data []byte) string {
 	switch {
-	case bytes.HasPrefix(data, pngStart):
+	case bytes.HasPrefix(data, []byte(pngStart)):
 		return PNG
-	case bytes.HasPrefix(data, jpegStart):
+	case bytes.HasPrefix(data, []byte(jpegStart)):
 		return JPEG
 	case len(data) >= 12 && string(data[:4]) == "RIFF" && string(data[8:12]) == "WEBP":
 		return WebP

@@ -13,6 +13,7 @@ import (
 	"nexus.internal/libs/bus"
 	"nexus.internal/libs/contract"
 	"nexus.internal/libs/fault"
+	"nexus.internal/libs/ingestid"
 	"nexus.internal/libs/pg"
 	"nexus.internal/libs/testkit"
 	"nexus.internal/migrations"
@@ -39,7 +40,7 @@ func newBench(t *testing.T) *bench {
 	b := &bench{
 		t: t, nc: testkit.NATS(t), db: testkit.OpenPostgres(t, url, ""),
 		store:  store.New(testkit.OpenPostgres(t, url, migrations.Role("corpus"))),
-		ingest: store.Ingest{ID: contract.IngestJobID("job"), JobID: "job", Scope: contract.ScopeFull},
+		ingest: store.Ingest{ID: ingestid.Of("job"), JobID: "job", Scope: contract.ScopeFull},
 	}
 	service := bus.NewRPC(b.nc, zerolog.Nop(), noop.NewTracerProvider(), "corpus")
 	rpc.New(b.store).Register(service)

@@ -16,21 +16,21 @@ type frame struct {
 	rate, channels int
 }
 
-// Bit rates in 1,000 bits a second by the index in a header: of MPEG 1, and of
-// MPEG 2 and 2.5, for layers I, II and III.
-var (
-	bitrates1 = [3][16]int{
-		{0, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448, 0},
-		{0, 32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 0},
-		{0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 0},
+// bitrate is the bits a second, in thousands, by the index in a header; 0 for none.
+// Layers count from 0.
+func bitrate(version1 bool, layer int, index byte) int {
+	if version1 {
+		return [3][16]int{
+			{0, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448, 0},
+			{0, 32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 0},
+			{0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 0},
+		}[layer][index]
 	}
-	bitrates2 = [3][16]int{
-		{0, 32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256, 0},
-		{0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160, 0},
-		{0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160, 0},
+	if layer == 0 {
+		return [16]int{0, 32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256, 0}[index]
 	}
-	rates = [4]int{44100, 48000, 32000, 0}
-)
+	return [16]int{0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160, 0}[index]
+}
 
 // frameAt reads the header of the frame that data begins with.
 func frameAt(data []byte) (frame, bool) {
@@ -40,26 +40,25 @@ func frameAt(data []byte) (frame, bool) {
 	const reservedVersion, version1, version25 = 1, 3, 0
 	version, layerBits := data[1]>>3&3, data[1]>>1&3
 	layer := 3 - int(layerBits) // 0 is layer I
-	rate := rates[data[2]>>2&3]
+	rate := [4]int{44100, 48000, 32000, 0}[data[2]>>2&3]
 	if version == reservedVersion || layerBits == 0 || rate == 0 {
 		return frame{}, false
 	}
-	bitrate, samples := bitrates1[layer][data[2]>>4], [3]int{384, 1152, 1152}[layer]
+	kbps, samples := bitrate(version == version1, layer, data[2]>>4), [3]int{384, 1152, 1152}[layer]
 	if version != version1 {
-		bitrate, rate = bitrates2[layer][data[2]>>4], rate/2
-		samples = [3]int{384, 1152, 576}[layer]
+		rate, samples = rate/2, [3]int{384, 1152, 576}[layer]
 		if version == version25 {
 			rate /= 2
 		}
 	}
-	if bitrate == 0 {
+	if kbps == 0 {
 		return frame{}, false
 	}
 	padding, slot := int(data[2]>>1&1), 1
 	if layer == 0 {
 		slot = 4
 	}
-	f := frame{samples: samples, rate: rate, channels: 2, size: (samples/8/slot*bitrate*1000/rate + padding) * slot}
+	f := frame{samples: samples, rate: rate, channels: 2, size: (samples/8/slot*kbps*1000/rate + padding) * slot}
 	if data[3]>>6 == 3 {
 		f.channels = 1
 	}

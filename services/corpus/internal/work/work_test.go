@@ -16,6 +16,7 @@ import (
 
 	"nexus.internal/libs/contract"
 	"nexus.internal/libs/fault"
+	"nexus.internal/libs/ingestid"
 	"nexus.internal/libs/pg"
 	"nexus.internal/libs/testkit"
 	"nexus.internal/libs/worker"
@@ -68,7 +69,7 @@ func TestIngestBatch(t *testing.T) {
 	require.NoError(t, err)
 	result, ok := first.Value.(contract.IngestBatchResult)
 	require.True(t, ok)
-	require.Equal(t, contract.IngestJobID(j.ID).String(), result.IngestJobID)
+	require.Equal(t, ingestid.Of(j.ID).String(), result.IngestJobID)
 	require.Equal(t, 1, result.DocumentsIngested)
 	require.Len(t, first.Artifacts, 1)
 	require.Equal(t, "ingest_batch_result", first.Artifacts[0].Type)

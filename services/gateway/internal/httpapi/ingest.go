@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"nexus.internal/libs/contract"
+	"nexus.internal/libs/ingestid"
 )
 
 type ingestBody struct {
@@ -49,7 +50,7 @@ func (s *Server) ingestBatch(ctx context.Context, in *ingestInput) (*ingestOutpu
 		scope = contract.ScopeFull
 	}
 	out.Body.IngestBatchResult = contract.IngestBatchResult{
-		IngestJobID: contract.IngestJobID(job.JobID).String(), IngestScope: scope, Status: contract.IngestRunning, Warnings: []string{}, Errors: []string{},
+		IngestJobID: ingestid.Of(job.JobID).String(), IngestScope: scope, Status: contract.IngestRunning, Warnings: []string{}, Errors: []string{},
 	}
 	return out, nil
 }
