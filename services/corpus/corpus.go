@@ -40,6 +40,8 @@ type Config struct {
 	PDFSeconds     float64 `env:"CORPUS_PDF_SECONDS" envDefault:"30" doc:"How long reading one PDF may take, in seconds."`
 	PDFParallel    int     `env:"CORPUS_PDF_PARALLEL" envDefault:"2" doc:"PDFs that one process reads at once."`
 
+	PDFCacheDir string `env:"CORPUS_PDF_CACHE_DIR" doc:"Folder that keeps the compiled PDF reader between starts, writable by Nexus alone; without one the first PDF of each process waits some seconds."`
+
 	WorkerConcurrency int `env:"CORPUS_WORKER_CONCURRENCY" envDefault:"2" doc:"Corpus jobs that one process runs at once."`
 }
 
@@ -133,7 +135,7 @@ func NewWorker(cfg Config, deps Deps) (*worker.Worker, error) {
 		MaxFiles:     cfg.MaxFiles,
 		Parallel:     cfg.Parallel,
 	}, documents, objectstore.New(cfg.ObjectStorageRoot), extract.New(pdf.NewReader(pdf.Limits{
-		Memory: cfg.PDFMemoryBytes, Time: time.Duration(cfg.PDFSeconds * float64(time.Second)), Text: cfg.MaxFileBytes, Parallel: cfg.PDFParallel,
+		Memory: cfg.PDFMemoryBytes, Time: time.Duration(cfg.PDFSeconds * float64(time.Second)), Text: cfg.MaxFileBytes, Parallel: cfg.PDFParallel, Cache: cfg.PDFCacheDir,
 	}), deps.Log), deps.Log)
 	jobs, err := newWorker(cfg, deps, map[string]worker.Handler{
 		contract.JobIngestBatch:    work.IngestBatch(ingester, cfg.MaxFiles),

@@ -30,6 +30,9 @@ type Limits struct {
 	Text int64
 	// Parallel is how many files are read at once; more wait.
 	Parallel int
+	// Cache is the folder that keeps PDFium compiled, for the next reader; empty for
+	// none. Whoever writes into it decides what runs.
+	Cache string
 }
 
 // Reader reads PDF files. It may be used from several goroutines. The first file
@@ -108,13 +111,21 @@ func (r *Reader) open(ctx context.Context) (pdfium.Pool, error) {
 		return r.pool, nil
 	}
 	const page = 64 << 10
+	config := wazero.NewRuntimeConfig().WithCoreFeatures(api.CoreFeaturesV2 | experimental.CoreFeaturesExceptionHandling).
+		WithCloseOnContextDone(true).WithMemoryLimitPages(uint32(min(r.limits.Memory/page, 65536)))
+	if r.limits.Cache != "" {
+		cache, err := wazero.NewCompilationCacheWithDir(r.limits.Cache)
+		if err != nil {
+			return nil, fmt.Errorf("open the folder of compiled code: %w", err)
+		}
+		config = config.WithCompilationCache(cache)
+	}
 	pool, err := webassembly.Init(webassembly.Config{
 		Context: context.WithoutCancel(ctx), MaxTotal: r.limits.Parallel,
 		// Without this it would see all the files of the machine.
 		FSConfig: wazero.NewFSConfig(),
 		Stdout:   io.Discard, Stderr: io.Discard,
-		RuntimeConfig: wazero.NewRuntimeConfig().WithCoreFeatures(api.CoreFeaturesV2 | experimental.CoreFeaturesExceptionHandling).
-			WithCloseOnContextDone(true).WithMemoryLimitPages(uint32(min(r.limits.Memory/page, 65536))),
+		RuntimeConfig: config,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("compile PDFium: %w", err)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -20,8 +21,18 @@ import (
 
 // shared is one reader for all tests: compiling takes seconds.
 var shared = sync.OnceValue(func() *pdf.Reader {
-	return pdf.NewReader(pdf.Limits{Memory: 128 << 20, Time: time.Minute, Text: 64 << 10, Parallel: 2})
+	return pdf.NewReader(pdf.Limits{Memory: 128 << 20, Time: time.Minute, Text: 64 << 10, Parallel: 2, Cache: cache()})
 })
+
+// cache keeps PDFium compiled for the processes of the fuzzer, for which compiling
+// takes minutes.
+func cache() string {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(dir, "nexus-test-pdfium")
+}
 
 func TestMain(m *testing.M) {
 	code := m.Run()
@@ -117,7 +128,7 @@ func bomb() []byte {
 // A page that draws without end is stopped when its time is up.
 func TestTimeIsLimited(t *testing.T) {
 	t.Parallel()
-	r := pdf.NewReader(pdf.Limits{Memory: 128 << 20, Time: time.Millisecond, Text: 1 << 20, Parallel: 1})
+	r := pdf.NewReader(pdf.Limits{Memory: 128 << 20, Time: time.Millisecond, Text: 1 << 20, Parallel: 1, Cache: cache()})
 	pages := make([]string, 2000)
 	for i := range pages {
 		pages[i] = strings.Repeat("The sea rises. ", 50)
@@ -147,6 +158,9 @@ func FuzzRead(f *testing.F) {
 	} {
 		f.Add(data)
 	}
+	// Compiling takes longer than one input may.
+	_, err := shared().Read(f.Context(), pdfmake.File("The sea rises."))
+	require.NoError(f, err)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		doc, err := shared().Read(t.Context(), data)
 		if err != nil {
