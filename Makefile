@@ -24,7 +24,7 @@ GO_TEST := $(if $(call on,$(CI)),bin/gotestsum --format=pkgname --,go test)
 COVER_FLAGS := -count=1 -covermode=atomic -coverpkg=nexus.internal/... -coverprofile=$(CACHE)/cover/tests.out
 
 .PHONY: help run build test cover cover-report lint fmt fmt-check vet generate generate-check \
-	tidy tidy-check build-off test-outside bench chaos chaos-short fuzz-http verify clean
+	tidy tidy-check build-off test-outside bench chaos chaos-short fuzz fuzz-http verify clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -114,6 +114,15 @@ chaos-short: ## The same in about a minute
 fuzz-http: ## Send a running Nexus what nobody should send, for a minute (ARGS='--help' explains)
 	@scripts/postgres.sh >/dev/null
 	go run ./chaos/fuzz $(ARGS)
+
+FUZZ ?=
+FUZZ_TIME ?= 1m
+
+# What go test finds, it writes below testdata/fuzz of the package: a seed for all runs to come.
+fuzz: ## Fuzz every target for FUZZ_TIME (1m) each; FUZZ=corpus/internal/pdf only those whose path holds it
+	@grep -rEo '^func Fuzz[A-Za-z0-9]+' --include='*_test.go' libs services | sed 's|/[^/]*:func | |' | sort -u | \
+	while read -r package target; do case "$$package/$$target" in *$(FUZZ)*) \
+		echo "$$package $$target" && go test "./$$package" -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZ_TIME) || exit 1 ;; esac; done
 
 verify: ## Everything that CI does
 	CI=true .ci/run

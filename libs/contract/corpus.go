@@ -52,6 +52,10 @@ type IngestBatchPayload struct {
 type IngestParseOptions struct {
 	// Force ingests a document again although its bytes have not changed.
 	Force bool `json:"force,omitempty"`
+	// AtomTracks and AtomLevels name tracks as the field of the payload does; what
+	// the three name counts together.
+	AtomTracks []string `json:"atom_tracks,omitempty"`
+	AtomLevels []string `json:"atom_levels,omitempty"`
 	// Atomize, when false, keeps a document's text but splits it into no atoms.
 	// Absent means true.
 	Atomize *bool `json:"atomize,omitempty"`
@@ -80,7 +84,11 @@ type IngestBatchResult struct {
 	IngestScope      IngestScope `json:"ingest_scope" enum:"full,partial"`
 	// Warnings are at most MaxIngestNotes sentences; the last one then says how
 	// many more there were.
-	Warnings []string `json:"warnings"`
+	Warnings []string        `json:"warnings"`
+	Status   IngestJobStatus `json:"status" enum:"running,completed,completed_with_errors,failed"`
+	// Errors are sentences about files with status error and about the ingest
+	// itself; at most MaxIngestNotes of them, as with warnings.
+	Errors []string `json:"errors"`
 }
 
 // MaxIngestNotes bounds the warnings, and the errors, of one ingest.
@@ -102,10 +110,10 @@ const (
 	FileUnchanged FileStatus = "unchanged"
 	// FileConflict files hold conflict markers: recorded, but not ingested.
 	FileConflict FileStatus = "conflict"
-	// FileSkipped files were left out by the filter, or are of a modality whose
-	// content cannot be extracted.
+	// FileSkipped files are of a modality that was not asked for.
 	FileSkipped FileStatus = "skipped"
-	// FileError files could not be read or are not what their extension says.
+	// FileError files could not be read, are empty, or are not what their extension
+	// says.
 	FileError FileStatus = "error"
 )
 
@@ -116,7 +124,9 @@ type IngestJobStatus string
 const (
 	IngestRunning   IngestJobStatus = "running"
 	IngestCompleted IngestJobStatus = "completed"
-	IngestFailed    IngestJobStatus = "failed"
+	// IngestCompletedWithErrors ingests took every file up, and some have an error.
+	IngestCompletedWithErrors IngestJobStatus = "completed_with_errors"
+	IngestFailed              IngestJobStatus = "failed"
 )
 
 // IngestJobRequest asks for an ingest and one page of its files.
@@ -132,17 +142,13 @@ type IngestJobRequest struct {
 // taken up.
 type IngestJob struct {
 	IngestBatchResult
-	Status IngestJobStatus `json:"status" enum:"running,completed,failed"`
-	Files  []IngestFile    `json:"files"`
+	Files []IngestFile `json:"files"`
 	// FilesTotal is how many files the ingest has recorded. When the page does
 	// not reach the last of them, FilesNext is where the next page begins.
-	FilesTotal int `json:"files_total"`
-	FilesNext  int `json:"files_next_offset,omitempty"`
-	// Errors are sentences about files with status error and about the ingest
-	// itself; at most MaxIngestNotes of them.
-	Errors    []string  `json:"errors"`
-	CreatedAt time.Time `json:"created_at"`
-	UpdatedAt time.Time `json:"updated_at"`
+	FilesTotal int       `json:"files_total"`
+	FilesNext  int       `json:"files_next_offset,omitempty"`
+	CreatedAt  time.Time `json:"created_at"`
+	UpdatedAt  time.Time `json:"updated_at"`
 }
 
 // IngestFile is one file of an ingest.
@@ -152,6 +158,8 @@ type IngestFile struct {
 	DocumentID *string    `json:"document_id"`
 	// Error says why the file is not ingested; null when it is.
 	Error *string `json:"error"`
+	// Warning says what was changed or is odd about a file that is ingested.
+	Warning *string `json:"warning,omitempty"`
 }
 
 // IntegrityAuditResult is the result of an integrity_audit job.
@@ -205,7 +213,7 @@ const (
 	DefaultDocuments = 100
 )
 
-// DocumentsRequest selects documents, newest first. A limit of 0 means
+// DocumentsRequest selects documents, oldest first. A limit of 0 means
 // DefaultDocuments; the most is MaxDocuments.
 type DocumentsRequest struct {
 	Limit  int `json:"limit,omitempty"`
@@ -254,6 +262,7 @@ type DocumentRequest struct {
 // message: see Provenance.
 type Document struct {
 	DocumentItem
+	// Title is the name of the file with its extension.
 	Title      string     `json:"title"`
 	Provenance Provenance `json:"provenance"`
 }
@@ -279,8 +288,8 @@ type Provenance struct {
 	ExtractedText          string `json:"extracted_text"`
 	ExtractedTextBytes     int64  `json:"extracted_text_bytes"`
 	ExtractedTextTruncated bool   `json:"extracted_text_truncated"`
-	// Segments depend on the modality: TextSegments for text, {} where nothing
-	// is extracted.
+	// Segments depend on the modality: TextSegments, PDFSegments, ImageSegments,
+	// AudioSegments; {} where nothing is extracted.
 	Segments        json.RawMessage  `json:"segments"`
 	Atomization     Atomization      `json:"atomization"`
 	Hypergraph      HypergraphIDs    `json:"hypergraph"`
@@ -301,6 +310,31 @@ type TextSegments struct {
 	HeadingCandidates []string         `json:"heading_candidates"`
 	CitationMarkers   []string         `json:"citation_markers"`
 	ListsTruncated    bool             `json:"lists_truncated,omitempty"`
+}
+
+// PDFSegments are the segments of a PDF: those of its text, and its pages.
+type PDFSegments struct {
+	TextSegments
+	PageCount int `json:"page_count"`
+}
+
+// ImageSegments are the segments of an image.
+type ImageSegments struct {
+	// Format is png, jpeg or webp.
+	Format string `json:"format"`
+	// Width and Height are in pixels.
+	Width  int `json:"width"`
+	Height int `json:"height"`
+}
+
+// AudioSegments are the segments of a sound.
+type AudioSegments struct {
+	// Format is wav, mp3 or flac.
+	Format          string  `json:"format"`
+	DurationSeconds float64 `json:"duration_seconds"`
+	// SampleRate is in samples a second.
+	SampleRate int `json:"sample_rate"`
+	Channels   int `json:"channels"`
 }
 
 // ParagraphBlock is one paragraph of a text.

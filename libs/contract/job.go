@@ -311,6 +311,10 @@ type RunResult struct {
 	Result     json.RawMessage `json:"result,omitempty"`
 	Artifacts  []Artifact      `json:"artifacts,omitempty"`
 	ErrorText  string          `json:"error_text,omitempty"`
+	// ErrorKind (a fault.Kind) and ErrorCode say what kind of failure it was, where
+	// the handler knows; both or neither.
+	ErrorKind string `json:"error_kind,omitempty"`
+	ErrorCode string `json:"error_code,omitempty"`
 	// Permanent says that another attempt cannot succeed.
 	Permanent bool `json:"permanent,omitempty"`
 	// Unavailable says of a failed run that something it needs was unavailable:

@@ -34,9 +34,13 @@ type Job struct {
 	DeferCount int `json:"defer_count"`
 	// DeferredSince is since when that is so without a break, where it is; why is
 	// in ErrorText, and when the job is tried again in NextRunAt.
-	DeferredSince  *time.Time        `json:"deferred_since"`
-	Result         json.RawMessage   `json:"result"`
-	ErrorText      *string           `json:"error_text"`
+	DeferredSince *time.Time      `json:"deferred_since"`
+	Result        json.RawMessage `json:"result"`
+	ErrorText     *string         `json:"error_text"`
+	// ErrorKind and ErrorCode say for programs what kind of failure ended the job,
+	// where its handler knew.
+	ErrorKind      *string           `json:"error_kind,omitempty"`
+	ErrorCode      *string           `json:"error_code,omitempty"`
 	IdempotencyKey *string           `json:"idempotency_key"`
 	NextRunAt      *time.Time        `json:"next_run_at"`
 	LeaseOwner     *string           `json:"lease_owner"`

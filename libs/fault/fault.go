@@ -27,6 +27,15 @@ const (
 	Internal        Kind = "internal"
 )
 
+// Known reports whether k is one of the kinds.
+func (k Kind) Known() bool {
+	switch k {
+	case Invalid, Unprocessable, Unauthenticated, Forbidden, NotFound, Conflict, TooLarge, RateLimited, Unavailable, Internal:
+		return true
+	}
+	return false
+}
+
 // Error is an error with a kind.
 type Error struct {
 	Kind Kind `json:"kind"`

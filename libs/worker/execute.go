@@ -226,6 +226,10 @@ func (w *Worker) resultOf(g contract.Grant, token string, value Result, err, cau
 	if isUnavailable(err) {
 		r.Unavailable, r.ErrorText = true, storable(fault.Public(err).Detail)
 	}
+	var f *fault.Error
+	if errors.As(err, &f) {
+		r.ErrorKind, r.ErrorCode = string(f.Kind), f.Code
+	}
 	return r
 }
 

@@ -3,6 +3,7 @@ package corpus
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -14,8 +15,10 @@ import (
 	"nexus.internal/libs/pg"
 	"nexus.internal/libs/run"
 	"nexus.internal/libs/worker"
+	"nexus.internal/services/corpus/internal/extract"
 	"nexus.internal/services/corpus/internal/ingest"
 	"nexus.internal/services/corpus/internal/objectstore"
+	"nexus.internal/services/corpus/internal/pdf"
 	"nexus.internal/services/corpus/internal/rpc"
 	"nexus.internal/services/corpus/internal/source"
 	"nexus.internal/services/corpus/internal/store"
@@ -29,9 +32,15 @@ type Config struct {
 	// puts it inside the data directory.
 	ObjectStorageRoot string `env:"OBJECT_STORAGE_ROOT" doc:"Folder that keeps the raw bytes of ingested files by checksum (default: objects in the data directory)."`
 
-	MaxFileBytes int64 `env:"CORPUS_MAX_FILE_BYTES" envDefault:"16777216" doc:"Largest file that is ingested, in bytes."`
+	MaxFileBytes int64 `env:"CORPUS_MAX_FILE_BYTES" envDefault:"16777216" doc:"Largest file that is ingested, and longest text of a PDF, in bytes."`
 	MaxFiles     int   `env:"CORPUS_MAX_FILES" envDefault:"10000" doc:"Most files of one ingest."`
 	Parallel     int   `env:"CORPUS_PARALLEL_FILES" envDefault:"4" doc:"Files of one ingest that are worked on at once."`
+
+	PDFMemoryBytes int64   `env:"CORPUS_PDF_MEMORY_BYTES" envDefault:"268435456" doc:"Most memory that reading one PDF may take, in bytes; the file may be half as large."`
+	PDFSeconds     float64 `env:"CORPUS_PDF_SECONDS" envDefault:"30" doc:"How long reading one PDF may take, in seconds."`
+	PDFParallel    int     `env:"CORPUS_PDF_PARALLEL" envDefault:"2" doc:"PDFs that one process reads at once."`
+
+	PDFCacheDir string `env:"CORPUS_PDF_CACHE_DIR" doc:"Folder that keeps the compiled PDF reader between starts, writable by Nexus alone; without one the first PDF of each process waits some seconds."`
 
 	WorkerConcurrency int `env:"CORPUS_WORKER_CONCURRENCY" envDefault:"2" doc:"Corpus jobs that one process runs at once."`
 }
@@ -42,6 +51,9 @@ const (
 	maxFileBytes   = 256 << 20
 	maxFiles       = 100_000
 	maxConcurrency = 64
+	minPDFMemory   = 32 << 20
+	maxPDFMemory   = 2 << 30
+	maxPDFSeconds  = 3600
 )
 
 // Validate implements config.Validator.
@@ -57,11 +69,18 @@ func (c Config) Validate() error {
 		{"CORPUS_MAX_FILE_BYTES", c.MaxFileBytes, maxFileBytes},
 		{"CORPUS_MAX_FILES", int64(c.MaxFiles), maxFiles},
 		{"CORPUS_PARALLEL_FILES", int64(c.Parallel), maxConcurrency},
+		{"CORPUS_PDF_PARALLEL", int64(c.PDFParallel), maxConcurrency},
 		{"CORPUS_WORKER_CONCURRENCY", int64(c.WorkerConcurrency), maxConcurrency},
 	} {
 		if n.value < 1 || n.value > n.max {
 			errs = append(errs, fmt.Errorf("NEXUS_%s is %d: want 1 to %d", n.name, n.value, n.max))
 		}
+	}
+	if c.PDFMemoryBytes < minPDFMemory || c.PDFMemoryBytes > maxPDFMemory {
+		errs = append(errs, fmt.Errorf("NEXUS_CORPUS_PDF_MEMORY_BYTES is %d: want %d to %d", c.PDFMemoryBytes, minPDFMemory, maxPDFMemory))
+	}
+	if !(c.PDFSeconds > 0 && c.PDFSeconds <= maxPDFSeconds) {
+		errs = append(errs, fmt.Errorf("NEXUS_CORPUS_PDF_SECONDS is %g: want more than 0, at most %d", c.PDFSeconds, maxPDFSeconds))
 	}
 	return errors.Join(errs...)
 }
@@ -121,7 +140,9 @@ func NewWorker(cfg Config, deps Deps) (*worker.Worker, error) {
 		MaxFileBytes: cfg.MaxFileBytes,
 		MaxFiles:     cfg.MaxFiles,
 		Parallel:     cfg.Parallel,
-	}, documents, objects, deps.Log)
+	}, documents, objects, extract.New(pdf.NewReader(pdf.Limits{
+		Memory: cfg.PDFMemoryBytes, Time: time.Duration(cfg.PDFSeconds * float64(time.Second)), Text: cfg.MaxFileBytes, Parallel: cfg.PDFParallel, Cache: cfg.PDFCacheDir,
+	}), deps.Log), deps.Log)
 	jobs, err := newWorker(cfg, deps, map[string]worker.Handler{
 		contract.JobIngestBatch:    work.IngestBatch(ingester, cfg.MaxFiles),
 		contract.JobIntegrityAudit: work.IntegrityAudit(documents),

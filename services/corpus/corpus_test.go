@@ -129,7 +129,7 @@ func TestAJobIsRunAndItsWorkCanBeRead(t *testing.T) {
 	require.Equal(t, result, ingest.IngestBatchResult)
 	d, err := bus.Call[contract.Document](t.Context(), nc, contract.RPCCorpusDocument, contract.DocumentRequest{DocumentID: *ingest.Files[0].DocumentID})
 	require.NoError(t, err)
-	require.Equal(t, "Title", d.Title)
+	require.Equal(t, "a.md", d.Title)
 }
 
 func TestAMissingCorpusRootIsAWarningAtStart(t *testing.T) {

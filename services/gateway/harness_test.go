@@ -189,7 +189,7 @@ func (w *world) defaults() {
 		contract.RPCJobsCancel:        always(contract.Job{JobSummary: contract.JobSummary{Status: contract.StatusCancelled}}),
 		contract.RPCCorpusDocuments:   always(contract.DocumentsReply{Documents: []contract.DocumentItem{}}),
 		contract.RPCCorpusDocument:    always(contract.Document{Title: "a title"}),
-		contract.RPCCorpusIngestJob:   always(contract.IngestJob{Status: contract.IngestCompleted}),
+		contract.RPCCorpusIngestJob:   always(contract.IngestJob{IngestBatchResult: contract.IngestBatchResult{Status: contract.IngestCompleted}}),
 		contract.RPCPluginsRuns:       always(contract.AnalysisRunsReply{Runs: []contract.AnalysisRunSummary{}}),
 		contract.RPCPluginsRun:        always(contract.AnalysisRun{}),
 		contract.RPCDeadLetters:       always(contract.DeadLettersReply{DeadLetters: []contract.DeadLetterSummary{}}),

@@ -260,6 +260,8 @@ func TestQueriesReachTheServices(t *testing.T) {
 	require.Equal(t, contract.DocumentRequest{DocumentID: id}, lastRequest[contract.DocumentRequest](w, contract.RPCCorpusDocument))
 	get("/api/v1/ingest/jobs/" + id)
 	require.Equal(t, contract.IngestJobRequest{IngestJobID: id}, lastRequest[contract.IngestJobRequest](w, contract.RPCCorpusIngestJob))
+	get("/api/v1/ingest/jobs/" + id + "?offset=2500&limit=10")
+	require.Equal(t, contract.IngestJobRequest{IngestJobID: id, FilesOffset: 2500, FilesLimit: 10}, lastRequest[contract.IngestJobRequest](w, contract.RPCCorpusIngestJob))
 	get("/api/v1/analysis/runs?document_id=" + id)
 	require.Equal(t, contract.AnalysisRunsRequest{DocumentID: id, Limit: 100}, lastRequest[contract.AnalysisRunsRequest](w, contract.RPCPluginsRuns))
 	get("/api/v1/analysis/runs/" + id)

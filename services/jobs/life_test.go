@@ -105,6 +105,42 @@ func TestPermanentFailureIsNotRetried(t *testing.T) {
 	require.Equal(t, 1, job.AttemptCount)
 }
 
+// Whoever answers in a job's stead needs to know what kind of failure it was.
+func TestTheFaultOfAFailureIsKept(t *testing.T) {
+	t.Parallel()
+	h := start(t)
+	fails := make(chan error, 1)
+	h.work("w1", func(context.Context, worker.Job) (worker.Result, error) { return worker.Result{}, <-fails })
+	for name, tc := range map[string]struct {
+		err        error
+		kind, code any
+	}{
+		"a fault":              {worker.Permanent(fault.New(fault.Conflict, "in_conflict", "no")), "conflict", "in_conflict"},
+		"none":                 {worker.Permanent(errors.New("no")), nil, nil},
+		"a kind of its own":    {worker.Permanent(fault.New("odd", "in_conflict", "no")), nil, nil},
+		"a code of nonsense":   {worker.Permanent(fault.New(fault.Conflict, "in\x00conflict", "no")), nil, nil},
+		"a code without limit": {worker.Permanent(fault.New(fault.Conflict, strings.Repeat("x", 5000), "no")), nil, nil},
+	} {
+		fails <- tc.err
+		sub := submission(contract.JobAnalyze)
+		h.submit(sub)
+		job := h.reaches(sub.JobID, contract.StatusFailed)
+		require.Equal(t, "no", *job.ErrorText, name)
+		if tc.kind == nil {
+			require.Nil(t, job.ErrorKind, name)
+			require.Nil(t, job.ErrorCode, name)
+			continue
+		}
+		require.Equal(t, tc.kind, *job.ErrorKind, name)
+		require.Equal(t, tc.code, *job.ErrorCode, name)
+	}
+
+	fails <- fault.NotFoundf("not yet")
+	sub := submission(contract.JobAnalyze)
+	h.submit(sub)
+	require.Nil(t, h.reaches(sub.JobID, contract.StatusRetryWait).ErrorKind, "it has not failed yet")
+}
+
 func TestPanicAndTimeoutFailTheAttemptOnly(t *testing.T) {
 	t.Parallel()
 	h := servers(t)

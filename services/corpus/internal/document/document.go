@@ -20,15 +20,18 @@ type Document struct {
 	Stem     string
 	Title    string
 	Modality contract.Modality
-	// Status is ingested, conflict or skipped.
+	// Status is ingested or conflict.
 	Status contract.FileStatus
 	// Checksum is the SHA-256 of the file's bytes, in hex; Bytes is their number.
 	Checksum string
 	Bytes    int64
-	// Text, Segments and Selection are set for ingested documents only.
+	// Text, Segments and Selection are set for ingested documents only. Segments are
+	// those of the modality; nil where there are none.
 	Text      string
-	Segments  contract.TextSegments
+	Segments  any
 	Selection atom.Selection
+	// Warning says what is odd about the file, or was changed; empty for nothing.
+	Warning string
 }
 
 // Ingested tells whether the document's content has been extracted.
@@ -78,19 +81,17 @@ func Providers(modality contract.Modality, status contract.FileStatus) map[contr
 	if status != contract.FileIngested {
 		return map[contract.Modality]string{}
 	}
-	return map[contract.Modality]string{modality: "builtin_text"}
+	provider := "builtin_" + string(modality)
+	if modality == contract.ModalityPDF {
+		provider = "pdfium"
+	}
+	return map[contract.Modality]string{modality: provider}
 }
 
 // IDOf returns the id of the document at a path: the same for the same path,
 // wherever and whenever it is asked.
 func IDOf(path string) uuid.UUID {
 	return uuid.NewSHA1(uuid.NameSpaceURL, []byte("nexus:corpus:document:"+path))
-}
-
-// IngestJobID returns the id of the ingest that a job makes. It follows from the
-// job's id, so that a second run of the job continues the first one's ingest.
-func IngestJobID(jobID string) uuid.UUID {
-	return uuid.NewSHA1(uuid.NameSpaceURL, []byte("nexus:corpus:ingest:"+jobID))
 }
 
 // NodeID returns the id of a document's node in its graph.

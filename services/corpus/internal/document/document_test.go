@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"nexus.internal/libs/contract"
+	"nexus.internal/libs/ingestid"
 	"nexus.internal/services/corpus/internal/atom"
 	"nexus.internal/services/corpus/internal/document"
 )
@@ -19,7 +20,7 @@ func TestIdsFollowFromWhatTheyName(t *testing.T) {
 	ids := []uuid.UUID{
 		a, b, document.NodeID(a), document.NodeID(b),
 		document.AtomID(a, atom.Word, 1), document.AtomID(a, atom.Word, 2), document.AtomID(a, atom.Syllable, 1),
-		document.AtomID(b, atom.Word, 1), document.IngestJobID("/corpus/a.md"), document.IngestJobID("job"),
+		document.AtomID(b, atom.Word, 1), ingestid.Of("/corpus/a.md"), ingestid.Of("job"),
 	}
 	seen := map[uuid.UUID]bool{}
 	for _, id := range ids {
@@ -28,7 +29,7 @@ func TestIdsFollowFromWhatTheyName(t *testing.T) {
 	}
 	// These ids are stored and handed out: they must not change.
 	require.Equal(t, "d0780f22-55ed-53eb-945b-baef628df8e9 bddb3fb9-99f4-550d-b626-38b18871bc9f 0dcf4c3c-69d1-56e1-b8d1-511588965d01",
-		a.String()+" "+document.AtomID(a, atom.Word, 1).String()+" "+document.IngestJobID("job").String())
+		a.String()+" "+document.AtomID(a, atom.Word, 1).String()+" "+ingestid.Of("job").String())
 }
 
 func TestStem(t *testing.T) {

@@ -10,7 +10,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
@@ -21,8 +23,10 @@ import (
 	"nexus.internal/libs/testkit"
 	"nexus.internal/migrations"
 	"nexus.internal/services/corpus/internal/document"
+	"nexus.internal/services/corpus/internal/extract"
 	"nexus.internal/services/corpus/internal/ingest"
 	"nexus.internal/services/corpus/internal/objectstore"
+	"nexus.internal/services/corpus/internal/pdf"
 	"nexus.internal/services/corpus/internal/store"
 )
 
@@ -35,6 +39,13 @@ type bench struct {
 	store    *store.Store // as the service's own role
 	ingester *ingest.Ingester
 }
+
+// contents is shared by all tests: compiling PDFium takes seconds.
+var contents = sync.OnceValue(func() *extract.Extractor {
+	return extract.New(pdf.NewReader(pdf.Limits{Memory: 64 << 20, Time: 30 * time.Second, Text: 1 << 20, Parallel: 2}), zerolog.Nop())
+})
+
+func ignore(ingest.Progress) {}
 
 func newBench(t *testing.T, change ...func(*ingest.Config)) *bench {
 	t.Helper()
@@ -49,7 +60,7 @@ func newBench(t *testing.T, change ...func(*ingest.Config)) *bench {
 	for _, c := range change {
 		c(&cfg)
 	}
-	b.ingester = ingest.New(cfg, b.store, b.objects, zerolog.Nop())
+	b.ingester = ingest.New(cfg, b.store, b.objects, contents(), zerolog.Nop())
 	return b
 }
 
@@ -73,7 +84,7 @@ func (b *bench) runAs(ctx context.Context, jobID, payload string) (contract.Inge
 	b.t.Helper()
 	request, err := ingest.ParseRequest(json.RawMessage(payload), 100)
 	require.NoError(b.t, err)
-	return b.ingester.Run(ctx, jobID, request)
+	return b.ingester.Run(ctx, jobID, request, ignore)
 }
 
 // files returns what became of the files of an ingest: "status[: error]" by name.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -11,10 +13,12 @@ import (
 
 	"nexus.internal/libs/contract"
 	"nexus.internal/libs/fault"
+	"nexus.internal/libs/ingestid"
+	"nexus.internal/services/corpus/internal/atom"
 	"nexus.internal/services/corpus/internal/document"
+	"nexus.internal/services/corpus/internal/extract"
 	"nexus.internal/services/corpus/internal/modality"
 	"nexus.internal/services/corpus/internal/objectstore"
-	"nexus.internal/services/corpus/internal/plaintext"
 	"nexus.internal/services/corpus/internal/source"
 	"nexus.internal/services/corpus/internal/store"
 )
@@ -39,12 +43,22 @@ type Ingester struct {
 	cfg     Config
 	store   *store.Store
 	objects *objectstore.Store
+	content *extract.Extractor
 	log     zerolog.Logger
 }
 
+// Progress is how far an ingest has come.
+type Progress struct {
+	// Done of Total files are recorded.
+	Done, Total int
+	// Path is the file that was recorded last, Status what became of it.
+	Path   string
+	Status contract.FileStatus
+}
+
 // New makes an ingester.
-func New(cfg Config, s *store.Store, objects *objectstore.Store, log zerolog.Logger) *Ingester {
-	return &Ingester{cfg: cfg, store: s, objects: objects, log: log}
+func New(cfg Config, s *store.Store, objects *objectstore.Store, content *extract.Extractor, log zerolog.Logger) *Ingester {
+	return &Ingester{cfg: cfg, store: s, objects: objects, content: content, log: log}
 }
 
 // Run ingests what a job asks for. A job that was interrupted goes on where it
@@ -52,16 +66,17 @@ func New(cfg Config, s *store.Store, objects *objectstore.Store, log zerolog.Log
 // again: the ingest's id follows from the job's, and what became of a file is
 // recorded once. Errors that another run cannot mend are *source.MissingRootError,
 // *source.EscapeError, *source.PathTooLongError and *source.TooManyFilesError.
-func (g *Ingester) Run(ctx context.Context, jobID string, request Request) (contract.IngestBatchResult, error) {
-	in := store.Ingest{ID: document.IngestJobID(jobID), JobID: jobID, Scope: request.Scope()}
+// report hears of each file that is recorded, from several goroutines.
+func (g *Ingester) Run(ctx context.Context, jobID string, request Request, report func(Progress)) (contract.IngestBatchResult, error) {
+	in := store.Ingest{ID: ingestid.Of(jobID), JobID: jobID, Scope: request.Scope()}
 	before, err := g.store.Ingest(ctx, in.ID)
 	switch {
-	case err == nil && before.Status == contract.IngestCompleted:
+	case err == nil && (before.Status == contract.IngestCompleted || before.Status == contract.IngestCompletedWithErrors):
 		return before.IngestBatchResult, nil
 	case err != nil && !errors.Is(err, store.ErrNotFound):
 		return contract.IngestBatchResult{}, err
 	}
-	if err := g.run(ctx, in, request); err != nil {
+	if err := g.run(ctx, in, request, report); err != nil {
 		return contract.IngestBatchResult{}, errors.Join(err, g.fail(ctx, in, err))
 	}
 	after, err := g.store.Ingest(ctx, in.ID)
@@ -78,7 +93,7 @@ func (g *Ingester) fail(ctx context.Context, in store.Ingest, cause error) error
 	return g.store.FailIngest(ctx, in.ID, cause.Error())
 }
 
-func (g *Ingester) run(ctx context.Context, in store.Ingest, request Request) (err error) {
+func (g *Ingester) run(ctx context.Context, in store.Ingest, request Request, report func(Progress)) (err error) {
 	root, err := source.Open(g.cfg.CorpusRoot, g.cfg.Excluded...)
 	if err != nil {
 		return err
@@ -98,11 +113,12 @@ func (g *Ingester) run(ctx context.Context, in store.Ingest, request Request) (e
 	}
 	g.log.Debug().Stringer("ingest_job_id", in.ID).Int("files", len(listing.Files)).
 		Int("recorded_before", len(recorded)).Msg("ingesting files")
-	b := &batch{Ingester: g, root: root, request: request}
+	b := &batch{Ingester: g, root: root, request: request, total: len(listing.Files), report: report}
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(g.cfg.Parallel)
 	for i, file := range listing.Files {
 		if recorded[file.Path] {
+			b.done.Add(1)
 			continue
 		}
 		group.Go(func() error {
@@ -125,6 +141,23 @@ type batch struct {
 	*Ingester
 	root    *source.Root
 	request Request
+	total   int
+	done    atomic.Int64
+	report  func(Progress)
+}
+
+// tell reports that a file is recorded.
+func (b *batch) tell(path string, status contract.FileStatus) {
+	b.report(Progress{Done: int(b.done.Add(1)), Total: b.total, Path: path, Status: status})
+}
+
+// record records what became of a file that makes no document.
+func (b *batch) record(ctx context.Context, r store.FileRecord) error {
+	if err := b.store.RecordFile(ctx, r); err != nil {
+		return err
+	}
+	b.tell(r.Path, r.Status)
+	return nil
 }
 
 // ingest decides what becomes of one file and has it recorded. What is wrong
@@ -132,49 +165,55 @@ type batch struct {
 func (b *batch) ingest(ctx context.Context, file source.File, ref store.FileRef) error {
 	kind := modality.OfPath(file.Path)
 	if !b.request.Filter.Wants(kind) {
-		return b.store.RecordFile(ctx, store.FileRecord{
+		return b.record(ctx, store.FileRecord{
 			FileRef: ref, Status: contract.FileSkipped,
 			Reason: fmt.Sprintf("its modality, %s, was not asked for", kind),
 		})
 	}
 	data, err := b.root.Read(file, b.cfg.MaxFileBytes)
 	if err != nil {
-		return b.store.RecordFile(ctx, store.FileRecord{FileRef: ref, Status: contract.FileError, Reason: err.Error()})
+		return b.record(ctx, store.FileRecord{FileRef: ref, Status: contract.FileError, Reason: err.Error()})
 	}
-	d, err := b.documentOf(file.Path, kind, data)
-	if err != nil {
-		return b.store.RecordFile(ctx, store.FileRecord{
-			FileRef: ref, Status: contract.FileError, Checksum: document.Checksum(data), Reason: err.Error(),
+	d, err := b.documentOf(ctx, file.Path, kind, data)
+	var problem extract.Problem
+	switch {
+	case errors.As(err, &problem):
+		return b.record(ctx, store.FileRecord{
+			FileRef: ref, Status: contract.FileError, Checksum: document.Checksum(data), Reason: string(problem),
 		})
+	case err != nil:
+		return err
 	}
 	if err := b.objects.Put(d.Checksum, data); err != nil {
 		return err
 	}
-	return b.store.SaveDocument(ctx, ref, d, b.request.Force)
+	became, err := b.store.SaveDocument(ctx, ref, d, b.request.Force)
+	if err != nil {
+		return err
+	}
+	b.tell(file.Path, became)
+	return nil
 }
 
-// documentOf makes a document of a file's bytes. An error says why the bytes are
-// not what the file's modality promises.
-func (b *batch) documentOf(path string, kind contract.Modality, data []byte) (document.Document, error) {
+// documentOf makes a document of a file's bytes. An extract.Problem says why the
+// bytes are not what the file's modality promises.
+func (b *batch) documentOf(ctx context.Context, path string, kind contract.Modality, data []byte) (document.Document, error) {
 	d := document.Document{
-		ID: document.IDOf(path), Path: path, Stem: document.Stem(path), Title: plaintext.Title(path, ""),
-		Modality: kind, Status: contract.FileSkipped, Checksum: document.Checksum(data), Bytes: int64(len(data)),
+		ID: document.IDOf(path), Path: path, Stem: document.Stem(path), Title: filepath.Base(path),
+		Modality: kind, Status: contract.FileIngested, Checksum: document.Checksum(data), Bytes: int64(len(data)),
 	}
-	if kind != contract.ModalityText {
-		return d, nil
-	}
-	text, err := plaintext.Decode(data)
+	content, err := b.content.Extract(ctx, path, kind, data)
 	if err != nil {
 		return document.Document{}, err
 	}
-	if plaintext.InConflict(text) {
+	if content.Conflict {
 		d.Status = contract.FileConflict
 		return d, nil
 	}
-	d.Status = contract.FileIngested
-	d.Title = plaintext.Title(path, text)
-	d.Text = text
-	d.Segments = plaintext.Segments(path, text)
-	d.Selection = b.request.Selection
+	d.Text, d.Segments, d.Warning = content.Text, content.Segments, content.Warning
+	d.Selection = atom.Nothing()
+	if kind == contract.ModalityText || kind == contract.ModalityPDF {
+		d.Selection = b.request.Selection
+	}
 	return d, nil
 }

@@ -13,6 +13,7 @@ import (
 	"nexus.internal/libs/contract"
 	"nexus.internal/services/corpus/internal/document"
 	"nexus.internal/services/corpus/internal/ingest"
+	"nexus.internal/services/corpus/internal/media"
 	"nexus.internal/services/corpus/internal/objectstore"
 	"nexus.internal/services/corpus/internal/source"
 	"nexus.internal/services/corpus/internal/store"
@@ -25,45 +26,47 @@ func TestIngestTheWholeCorpus(t *testing.T) {
 	b.write("deep/b.yaml", "title: Charts\n")
 	b.write("c.pdf", "%PDF-1.4 not really")
 	b.write("conflict.txt", "<<<<<<< ours\nx\n=======\ny\n>>>>>>> theirs\n")
-	b.write("binary.md", "text\x00and NUL")
+	b.write("nul.md", "text\x00and NUL")
 	b.write("latin1.txt", "caf\xe9")
 	b.write("blob", "\x00\x01")
 
 	result := b.run(`{}`)
 	require.Equal(t, contract.ScopeFull, result.IngestScope)
-	require.Equal(t, 2, result.DocumentsIngested)
+	require.Equal(t, 5, result.DocumentsIngested)
 	require.Zero(t, result.DocumentsUnchanged)
-	require.Equal(t, digestOf("# Tides\n\nThe sea rises. It falls!\n", "title: Charts\n"), result.ProvenanceDigest)
+	require.Equal(t, digestOf("# Tides\n\nThe sea rises. It falls!\n", "title: Charts\n", "text\x00and NUL", "caf\xe9", "\x00\x01"), result.ProvenanceDigest)
 	require.Equal(t, map[string]string{
 		"a.md":         "ingested",
 		"deep/b.yaml":  "ingested",
-		"c.pdf":        "skipped: recorded, but not ingested: the content of pdf files is not extracted",
-		"blob":         "skipped: recorded, but not ingested: the content of binary files is not extracted",
+		"c.pdf":        "error: is a broken PDF file, or needs more memory than it may take",
+		"blob":         "ingested",
 		"conflict.txt": "conflict: Conflict markers detected",
-		"binary.md":    "error: file contains a NUL byte at offset 4, so it is not plain text",
-		"latin1.txt":   "error: file is not valid UTF-8 at offset 3",
+		"nul.md":       "ingested",
+		"latin1.txt":   "ingested",
 	}, b.files(result.IngestJobID))
 	require.Equal(t, []string{
-		b.path("blob") + ": recorded, but not ingested: the content of binary files is not extracted",
-		b.path("c.pdf") + ": recorded, but not ingested: the content of pdf files is not extracted",
 		b.path("conflict.txt") + ": Conflict markers detected",
+		b.path("latin1.txt") + ": bytes that are not valid UTF-8: 1; they were replaced",
+		b.path("nul.md") + ": NUL bytes: 1; they were replaced",
 	}, result.Warnings)
 
 	job, err := b.store.Ingest(t.Context(), uuid.MustParse(result.IngestJobID))
 	require.NoError(t, err)
-	require.Equal(t, contract.IngestCompleted, job.Status)
+	require.Equal(t, contract.IngestCompletedWithErrors, job.Status)
 	require.Equal(t, result, job.IngestBatchResult)
 	require.Equal(t, 7, job.FilesTotal)
-	require.Len(t, job.Errors, 2)
-	require.Contains(t, job.Errors[0], "binary.md: file contains a NUL byte")
+	require.Equal(t, []string{b.path("c.pdf") + ": is a broken PDF file, or needs more memory than it may take"}, job.Errors)
 
 	a := b.document("a.md")
-	require.Equal(t, "Tides", a.Title)
+	require.Equal(t, "a.md", a.Title)
 	require.True(t, a.Item.Ingested)
 	require.Equal(t, "# Tides\n\nThe sea rises. It falls!\n", string(a.TextHead))
 	require.Equal(t, a.Item.AtomCount, a.Item.GraphProjectedAtomCount)
 	require.Equal(t, contract.ProjectionComplete, a.Item.GraphProjectionStatus)
-	require.Equal(t, a.Item.AtomCount+b.document("deep/b.yaml").Item.AtomCount, result.AtomsCreated)
+	require.Equal(t, a.Item.AtomCount+b.document("deep/b.yaml").Item.AtomCount+b.document("nul.md").Item.AtomCount+b.document("latin1.txt").Item.AtomCount,
+		result.AtomsCreated)
+	require.Equal(t, "text\uFFFDand NUL", string(b.document("nul.md").TextHead))
+	require.Equal(t, "caf\uFFFD", string(b.document("latin1.txt").TextHead))
 	require.Equal(t, []string{"full"}, a.Tracks)
 
 	conflict := b.document("conflict.txt")
@@ -72,15 +75,18 @@ func TestIngestTheWholeCorpus(t *testing.T) {
 	require.Equal(t, "Conflict markers detected", *conflict.Item.ConflictReason)
 	require.Empty(t, conflict.TextHead)
 
-	pdf := b.document("c.pdf")
-	require.Equal(t, contract.ModalityPDF, pdf.Item.Modality)
-	require.Equal(t, contract.FileSkipped, pdf.Item.IngestStatus)
-	require.Equal(t, document.Checksum([]byte("%PDF-1.4 not really")), pdf.Checksum)
-	raw, err := os.ReadFile(b.objects.Path(pdf.Checksum))
+	blob := b.document("blob")
+	require.Equal(t, contract.ModalityBinary, blob.Item.Modality)
+	require.True(t, blob.Item.Ingested)
+	require.Zero(t, blob.Item.AtomCount)
+	require.Empty(t, blob.TextHead)
+	require.JSONEq(t, `{}`, string(blob.Segments))
+	require.Equal(t, document.Checksum([]byte("\x00\x01")), blob.Checksum)
+	raw, err := os.ReadFile(b.objects.Path(blob.Checksum))
 	require.NoError(t, err)
-	require.Equal(t, "%PDF-1.4 not really", string(raw))
+	require.Equal(t, "\x00\x01", string(raw))
 
-	_, err = b.store.Document(t.Context(), document.IDOf(b.path("latin1.txt")), 0, 1)
+	_, err = b.store.Document(t.Context(), document.IDOf(b.path("c.pdf")), 0, 1)
 	require.ErrorIs(t, err, store.ErrNotFound)
 	b.requireConsistent()
 }
@@ -167,8 +173,8 @@ func TestADocumentFollowsItsFile(t *testing.T) {
 	require.Equal(t, created, b.document("a.md").Item.CreatedAt)
 
 	// A file that cannot be read leaves the last good version alone.
-	b.write("a.md", "broken \xff")
-	require.Contains(t, b.files(b.run(`{}`).IngestJobID)["a.md"], "error: file is not valid UTF-8")
+	b.write("a.md", "\x89PNG\r\n\x1a\n")
+	require.Equal(t, "error: is not text: its content is image/png", b.files(b.run(`{}`).IngestJobID)["a.md"])
 	require.Equal(t, "Fine text.", string(b.document("a.md").TextHead))
 	b.requireConsistent()
 }
@@ -190,7 +196,7 @@ func TestSiblings(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	b.write("Odyssey.md", "Tell me.")
-	b.write("pictures/odyssey.png", "\x89PNG")
+	b.write("pictures/odyssey.png", string(media.PNG(2, 3)))
 	b.write("iliad.md", "Sing.")
 	b.run(`{}`)
 	before := b.document("Odyssey.md").Siblings
@@ -211,9 +217,9 @@ func TestEmptyAndBlankTexts(t *testing.T) {
 	b.write("empty.md", "")
 	b.write("blank.md", " \n\t\n")
 	result := b.run(`{}`)
-	require.Equal(t, 2, result.DocumentsIngested)
+	require.Equal(t, 1, result.DocumentsIngested)
 	require.Zero(t, result.AtomsCreated)
-	require.Equal(t, "empty", b.document("empty.md").Title)
+	require.Equal(t, map[string]string{"empty.md": "error: is empty", "blank.md": "ingested"}, b.files(result.IngestJobID))
 	b.requireConsistent()
 }
 
@@ -267,7 +273,7 @@ func TestObjectsThatCannotBeKeptStopTheIngest(t *testing.T) {
 	blocked := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(blocked, nil, 0o600))
 	b.ingester = ingest.New(ingest.Config{CorpusRoot: b.dir, MaxFileBytes: 100, MaxFiles: 10, Parallel: 1}, b.store,
-		objectstore.New(blocked), zerolog.Nop())
+		objectstore.New(blocked), contents(), zerolog.Nop())
 	_, err := b.runAs(t.Context(), "job", `{}`)
 	require.ErrorContains(t, err, "store object")
 	_, err = b.store.Document(t.Context(), document.IDOf(b.path("a.md")), 0, 1)
@@ -278,8 +284,8 @@ func TestWarningsAndErrorsAreBounded(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, func(c *ingest.Config) { c.MaxFiles = 1000 })
 	for i := range 150 {
-		b.write(fmt.Sprintf("%03d.pdf", i), "%PDF")
-		b.write(fmt.Sprintf("%03d.md", i), "\xff")
+		b.write(fmt.Sprintf("%03d.md", i), "caf\xe9")
+		b.write(fmt.Sprintf("%03d.png", i), "no image")
 	}
 	result := b.run(`{"parse_options":{"unknown":1}}`)
 	require.Len(t, result.Warnings, contract.MaxIngestNotes)
@@ -295,7 +301,7 @@ func TestTheExampleCorpusIsIngested(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	b.ingester = ingest.New(ingest.Config{CorpusRoot: "../../../../examples/corpus", MaxFileBytes: 1 << 20, MaxFiles: 100, Parallel: 4},
-		b.store, b.objects, zerolog.Nop())
+		b.store, b.objects, contents(), zerolog.Nop())
 	result := b.run(`{}`)
 	require.GreaterOrEqual(t, result.DocumentsIngested, 4)
 	require.Empty(t, result.Warnings)

@@ -42,6 +42,7 @@ type payload struct {
 	SourcePaths  []string                   `json:"source_paths"`
 	Modalities   []string                   `json:"modalities"`
 	AtomTracks   []string                   `json:"atom_tracks"`
+	AtomLevels   []string                   `json:"atom_levels"`
 	ParseOptions map[string]json.RawMessage `json:"parse_options"`
 }
 
@@ -67,7 +68,11 @@ func ParseRequest(data json.RawMessage, maxPaths int) (Request, error) {
 	if request.Filter, err = modality.ParseFilter(p.Modalities); err != nil {
 		return Request{}, err
 	}
-	if request.Selection, err = atom.Select(p.AtomTracks); err != nil {
+	tracks, err := p.tracks()
+	if err != nil {
+		return Request{}, err
+	}
+	if request.Selection, err = atom.Select(tracks); err != nil {
 		return Request{}, err
 	}
 	if err := request.applyOptions(p.ParseOptions); err != nil {
@@ -84,13 +89,33 @@ func checkNames(data json.RawMessage) error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
 		switch name {
-		case "source_paths", "modalities", "atom_tracks", "parse_options":
+		case "source_paths", "modalities", "atom_tracks", "atom_levels", "parse_options":
 		default:
 			return badPayload(fmt.Errorf("unknown field %q", name))
 		}
 	}
 	return nil
 }
+
+// tracks gathers the tracks from all the places they may be named in.
+func (p payload) tracks() ([]string, error) {
+	tracks := slices.Concat(p.AtomTracks, p.AtomLevels)
+	for _, name := range trackOptions() {
+		value, given := p.ParseOptions[name]
+		if !given {
+			continue
+		}
+		var more []string
+		if err := json.Unmarshal(value, &more); err != nil {
+			return nil, fmt.Errorf("parse option %q must be a list of names", name)
+		}
+		tracks = append(tracks, more...)
+	}
+	return tracks, nil
+}
+
+// trackOptions are the options that name tracks.
+func trackOptions() []string { return []string{"atom_tracks", "atom_levels"} }
 
 func badPayload(err error) error {
 	var typeErr *json.UnmarshalTypeError
@@ -140,6 +165,7 @@ func (r *Request) applyOptions(options map[string]json.RawMessage) error {
 			if !atomize {
 				r.Selection = atom.Nothing()
 			}
+		case "atom_tracks", "atom_levels":
 		default:
 			r.Notes = append(r.Notes, fmt.Sprintf("parse option %q is not known and was ignored", name))
 		}

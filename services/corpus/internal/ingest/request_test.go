@@ -30,6 +30,20 @@ func TestParseRequest(t *testing.T) {
 	}, r.Notes)
 }
 
+func TestTracksMayStandInSeveralPlaces(t *testing.T) {
+	t.Parallel()
+	for _, payload := range []string{
+		`{"atom_tracks":["literary"]}`, `{"atom_levels":["literary"]}`,
+		`{"parse_options":{"atom_tracks":["literary"]}}`, `{"parse_options":{"atom_levels":["literary"]}}`,
+		`{"atom_tracks":["literary"],"parse_options":{"atom_tracks":["literary"],"atom_levels":null}}`,
+	} {
+		r, err := ingest.ParseRequest(json.RawMessage(payload), 10)
+		require.NoError(t, err, payload)
+		require.Equal(t, []atom.Track{atom.Literary}, r.Selection.Tracks, payload)
+		require.Empty(t, r.Notes, payload)
+	}
+}
+
 func TestParseRequestDefaults(t *testing.T) {
 	t.Parallel()
 	for _, payload := range []string{
@@ -94,10 +108,14 @@ func TestParseRequestRefuses(t *testing.T) {
 		`{"parse_options":{"atomize":1}}`:   `parse option "atomize" must be true or false`,
 		`{"modalities":["video"]}`:          `unknown modality "video": known modalities are`,
 		`{"atom_tracks":["epic"]}`:          `unknown atom track "epic": known tracks are full, literary, glyphic_seed`,
-		`{"source_paths":["a",""]}`:         "source_paths[1] is empty",
-		`{"source_paths":["a\u0000b"]}`:     "source_paths[0] contains a NUL character",
-		string(paths):                       "names 11 source paths; the limit is 10",
-		fmt.Sprintf(`{"source_paths":["%s"]}`, strings.Repeat("x", 4097)): "source_paths[0] has 4097 bytes; the limit is 4096",
+		`{"atom_levels":["epic"]}`:          `unknown atom track "epic"`,
+		`{"parse_options":{"atom_tracks":["epic"]}}`:                        `unknown atom track "epic"`,
+		`{"atom_tracks":["full"],"parse_options":{"atom_levels":["epic"]}}`: `unknown atom track "epic"`,
+		`{"parse_options":{"atom_tracks":"full"}}`:                          `parse option "atom_tracks" must be a list of names`,
+		`{"source_paths":["a",""]}`:                                         "source_paths[1] is empty",
+		`{"source_paths":["a\u0000b"]}`:                                     "source_paths[0] contains a NUL character",
+		string(paths):                                                       "names 11 source paths; the limit is 10",
+		fmt.Sprintf(`{"source_paths":["%s"]}`, strings.Repeat("x", 4097)):   "source_paths[0] has 4097 bytes; the limit is 4096",
 	} {
 		_, err := ingest.ParseRequest(json.RawMessage(payload), 10)
 		require.ErrorContains(t, err, want)

@@ -13,8 +13,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"nexus.internal/libs/contract"
+	"nexus.internal/libs/ingestid"
 	"nexus.internal/services/corpus/internal/document"
 	"nexus.internal/services/corpus/internal/ingest"
+	"nexus.internal/services/corpus/internal/media"
 )
 
 func TestACompletedJobGivesTheSameResultAgain(t *testing.T) {
@@ -41,7 +43,7 @@ func TestAnInterruptedJobGoesOn(t *testing.T) {
 	for i := range 4 {
 		b.write(fmt.Sprintf("%d.md", i), fmt.Sprintf("Text number %d.", i))
 	}
-	b.write("4.pdf", "%PDF")
+	b.write("4.png", string(media.PNG(1, 1)))
 	b.write("5.md", "\xff")
 	want, err := b.runAs(t.Context(), "job", `{}`)
 	require.NoError(t, err)
@@ -53,7 +55,7 @@ func TestAnInterruptedJobGoesOn(t *testing.T) {
 		b.stopAfterFiles(stopAfter)
 		_, err = b.runAs(t.Context(), "job", `{}`)
 		require.ErrorContains(t, err, "the power went out")
-		job, err := b.store.Ingest(t.Context(), document.IngestJobID("job"))
+		job, err := b.store.Ingest(t.Context(), ingestid.Of("job"))
 		require.NoError(t, err)
 		require.Equal(t, contract.IngestFailed, job.Status)
 		require.Contains(t, job.Errors[0], "the power went out")
@@ -93,10 +95,10 @@ func TestACancelledJobIsMarkedAndGoesOn(t *testing.T) {
 	b.write("a.md", "Text.")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	b.ingester = ingest.New(ingest.Config{CorpusRoot: b.dir, MaxFileBytes: 100, MaxFiles: 10, Parallel: 1}, b.store, b.objects,
-		zerolog.New(cancelOnWrite{cancel}))
+		contents(), zerolog.New(cancelOnWrite{cancel}))
 	_, err := b.runAs(ctx, "job", `{}`)
 	require.ErrorIs(t, err, context.Canceled)
-	job, err := b.store.Ingest(t.Context(), document.IngestJobID("job"))
+	job, err := b.store.Ingest(t.Context(), ingestid.Of("job"))
 	require.NoError(t, err)
 	require.Equal(t, contract.IngestFailed, job.Status)
 

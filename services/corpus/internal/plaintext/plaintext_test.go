@@ -25,24 +25,79 @@ func TestDecode(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, err := plaintext.Decode([]byte(c.data))
+			got, repairs, err := plaintext.Decode([]byte(c.data))
 			require.NoError(t, err)
 			require.Equal(t, c.want, got)
+			require.Empty(t, repairs)
 		})
 	}
 }
 
-func TestDecodeRefusesWhatIsNotText(t *testing.T) {
+func TestDecodeReplacesWhatIsNotText(t *testing.T) {
+	t.Parallel()
+	for data, c := range map[string]struct{ want, repairs string }{
+		"ab\x00c":       {"ab\uFFFDc", "NUL bytes: 1; they were replaced"},
+		"ok\xff":        {"ok\uFFFD", "bytes that are not valid UTF-8: 1; they were replaced"},
+		"þ\xc3":         {"þ\uFFFD", "bytes that are not valid UTF-8: 1; they were replaced"},
+		"\xed\xa0\x80":  {"\uFFFD", "bytes that are not valid UTF-8: 3; they were replaced"}, // half of a surrogate pair
+		"\x00a\x00\xff": {"\uFFFDa\uFFFD\uFFFD", "NUL bytes: 2, bytes that are not valid UTF-8: 1; they were replaced"},
+		"BM\xffW":       {"BM\uFFFDW", "bytes that are not valid UTF-8: 1; they were replaced"},
+	} {
+		got, repairs, err := plaintext.Decode([]byte(data))
+		require.NoError(t, err, "data %q", data)
+		require.Equal(t, c.want, got)
+		require.Equal(t, c.repairs, repairs)
+	}
+}
+
+func TestDecodeUTF16(t *testing.T) {
+	t.Parallel()
+	for _, data := range []string{"\xff\xfeT\x00i\x00d\x00e\x00\x3d\xd8\x42\xde", "\xfe\xff\x00T\x00i\x00d\x00e\xd8\x3d\xde\x42"} {
+		got, repairs, err := plaintext.Decode([]byte(data))
+		require.NoError(t, err)
+		require.Equal(t, "Tide🙂", got)
+		require.Empty(t, repairs)
+	}
+}
+
+func TestDecodeRefusesOtherKindsOfFile(t *testing.T) {
 	t.Parallel()
 	for data, want := range map[string]string{
-		"ab\x00c":        "NUL byte at offset 2",
-		"ok\xff":         "not valid UTF-8 at offset 2",
-		"þ\xc3":          "not valid UTF-8 at offset 2",
-		"\xed\xa0\x80":   "not valid UTF-8 at offset 0", // half of a surrogate pair
-		"\xff\xfea\x00b": "NUL byte at offset 3",        // UTF-16
+		"\x89PNG\r\n\x1a\n\x00\x00":  "is not text: its content is image/png",
+		"%PDF-1.7\n\xe2\xe3\xcf\xd3": "is not text: its content is application/pdf",
+		"PK\x03\x04\x14\x00":         "is not text: its content is application/zip",
 	} {
-		_, err := plaintext.Decode([]byte(data))
-		require.ErrorContains(t, err, want, "data %q", data)
+		_, _, err := plaintext.Decode([]byte(data))
+		require.EqualError(t, err, want)
+	}
+}
+
+func TestCheckYAML(t *testing.T) {
+	t.Parallel()
+	var stairs strings.Builder
+	for i := range 100 {
+		stairs.WriteString(strings.Repeat(" ", i) + "a:\n")
+	}
+	for name, text := range map[string]string{
+		"brackets": strings.Repeat("[", 100) + strings.Repeat("]", 100),
+		"braces":   strings.Repeat("{a: ", 100) + strings.Repeat("}", 100),
+		"open":     strings.Repeat("[\n", 100_000),
+		"dashes":   strings.Repeat("- ", 100) + "x",
+		"indents":  stairs.String(),
+	} {
+		require.ErrorContains(t, plaintext.CheckYAML("a.yaml", text), "levels deep; the limit is 64", name)
+		require.NoError(t, plaintext.CheckYAML("a.txt", text), name)
+	}
+	for name, text := range map[string]string{
+		"empty":               "",
+		"ordinary":            "title: Charts\nlist:\n- a: [1, 2]\n- b:\n    c: {d: e}\n",
+		"many, one by one":    strings.Repeat("- [a]\n", 1000),
+		"brackets in a text":  "text: |\n  " + strings.Repeat("[", 200) + "\n",
+		"brackets in quotes":  `text: "` + strings.Repeat("[", 200) + `"`,
+		"sixty levels":        strings.Repeat("[", 60) + strings.Repeat("]", 60),
+		"not YAML, and sound": "a: b: c\n\t- [",
+	} {
+		require.NoError(t, plaintext.CheckYAML("a.yml", text), name)
 	}
 }
 
@@ -62,42 +117,6 @@ func TestInConflict(t *testing.T) {
 	} {
 		require.False(t, plaintext.InConflict(text), "text %q", text)
 	}
-}
-
-func TestTitle(t *testing.T) {
-	t.Parallel()
-	for name, c := range map[string]struct{ path, text, want string }{
-		"heading":                   {"a.md", "intro\n\n## The *Second* Level ##\n", "The *Second* Level"},
-		"heading in plain text":     {"a.txt", "# Notes\n", "Notes"},
-		"underlined heading":        {"a.md", "The Walk\n---\ntext", "The Walk"},
-		"front matter wins":         {"a.md", "---\ntitle: \"From the header\"\n---\n# Heading\n", "From the header"},
-		"front matter no title":     {"a.md", "---\ntags: [x]\n---\n# Heading\n", "Heading"},
-		"title line in the body":    {"a.md", "title: no\n\n# Yes\n", "Yes"},
-		"unclosed front matter":     {"a.md", "---\ntitle: no\n", "a"},
-		"hash inside a fence":       {"a.md", "```sh\n# comment\n```\n\n# Real\n", "Real"},
-		"other fence inside":        {"a.md", "~~~\n```\n# no\n~~~\n# Real\n", "Real"},
-		"not a heading":             {"deep/my file.md", "#hashtag\n####### seven\n#\n", "my file"},
-		"heading of hashes":         {"a.md", "# ##\n", "a"},
-		"hash that belongs to it":   {"a.md", "# C#\n", "C#"},
-		"capitals are no title":     {"a.txt", "CHAPTER I\n\ntext", "a"},
-		"yaml":                      {"a.yaml", "# comment\nname: x\ntitle: 'Sea charts'\n", "Sea charts"},
-		"yaml without title":        {"b.yml", "# comment\n  title: nested\n", "b"},
-		"yaml with an empty title":  {"c.yml", "title:\n  nested: 1\n", "c"},
-		"nothing at all":            {"empty.txt", "", "empty"},
-		"several dots":              {"a.b.txt", "", "a.b"},
-		"an underline and no words": {"d.md", "---\n---\n", "d"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			require.Equal(t, c.want, plaintext.Title(c.path, c.text))
-		})
-	}
-}
-
-func TestTitleIsBounded(t *testing.T) {
-	t.Parallel()
-	title := plaintext.Title("a.md", "# "+strings.Repeat("é", 5000))
-	require.Equal(t, strings.Repeat("é", 200), title)
 }
 
 func TestSegments(t *testing.T) {

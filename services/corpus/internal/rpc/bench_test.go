@@ -1,6 +1,7 @@
 package rpc_test
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -12,6 +13,7 @@ import (
 	"nexus.internal/libs/bus"
 	"nexus.internal/libs/contract"
 	"nexus.internal/libs/fault"
+	"nexus.internal/libs/ingestid"
 	"nexus.internal/libs/pg"
 	"nexus.internal/libs/testkit"
 	"nexus.internal/migrations"
@@ -38,7 +40,7 @@ func newBench(t *testing.T) *bench {
 	b := &bench{
 		t: t, nc: testkit.NATS(t), db: testkit.OpenPostgres(t, url, ""),
 		store:  store.New(testkit.OpenPostgres(t, url, migrations.Role("corpus"))),
-		ingest: store.Ingest{ID: document.IngestJobID("job"), JobID: "job", Scope: contract.ScopeFull},
+		ingest: store.Ingest{ID: ingestid.Of("job"), JobID: "job", Scope: contract.ScopeFull},
 	}
 	service := bus.NewRPC(b.nc, zerolog.Nop(), noop.NewTracerProvider(), "corpus")
 	rpc.New(b.store).Register(service)
@@ -57,7 +59,7 @@ func (b *bench) saveWith(path, content string, levels []atom.Level) string {
 	b.t.Helper()
 	d := document.Document{
 		ID: document.IDOf(path), Path: path, Stem: document.Stem(path), Modality: contract.ModalityText,
-		Checksum: document.Checksum([]byte(content)), Bytes: int64(len(content)), Title: plaintext.Title(path, content),
+		Checksum: document.Checksum([]byte(content)), Bytes: int64(len(content)), Title: filepath.Base(path),
 	}
 	switch {
 	case !strings.HasSuffix(path, ".md"):
@@ -69,7 +71,8 @@ func (b *bench) saveWith(path, content string, levels []atom.Level) string {
 		d.Selection = atom.Selection{Tracks: []atom.Track{atom.Full}, Levels: levels}
 		d.Segments = plaintext.Segments(path, content)
 	}
-	require.NoError(b.t, b.store.SaveDocument(b.t.Context(), b.nextFile(path), d, true))
+	_, err := b.store.SaveDocument(b.t.Context(), b.nextFile(path), d, true)
+	require.NoError(b.t, err)
 	return d.ID.String()
 }
 

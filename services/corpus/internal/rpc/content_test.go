@@ -53,7 +53,7 @@ func TestText(t *testing.T) {
 	id := b.save("/c/a.md", "# T\naþ🙂b")
 	whole := call[contract.TextReply](b, contract.RPCCorpusText, contract.TextRequest{DocumentID: id})
 	require.Equal(t, contract.TextReply{
-		DocumentID: id, Title: "T", Modality: contract.ModalityText, Ingested: true,
+		DocumentID: id, Title: "a.md", Modality: contract.ModalityText, Ingested: true,
 		Checksum: document.Checksum([]byte("# T\naþ🙂b")), Text: "# T\naþ🙂b", NextOffset: 12, TotalBytes: 12,
 	}, whole)
 

@@ -12,7 +12,7 @@ import (
 	"nexus.internal/services/corpus/internal/store"
 )
 
-// Documents lists documents, newest first.
+// Documents lists documents, oldest first.
 func (a *Answers) Documents(ctx context.Context, req contract.DocumentsRequest) (contract.DocumentsReply, error) {
 	limit, err := pageLimits(req.Offset, req.Limit, contract.DefaultDocuments, contract.MaxDocuments)
 	if err != nil {

@@ -28,7 +28,7 @@ func TestDocuments(t *testing.T) {
 	require.Equal(t, 3, all.Total)
 	require.Zero(t, all.NextOffset)
 	require.Len(t, all.Documents, 3)
-	newest, conflict, oldest := all.Documents[0], all.Documents[1], all.Documents[2]
+	oldest, conflict, newest := all.Documents[0], all.Documents[1], all.Documents[2]
 	require.Equal(t, ids[0], oldest.ID)
 	require.Equal(t, ids[1], conflict.ID)
 	require.Equal(t, ids[2], newest.ID)
@@ -99,7 +99,7 @@ func TestDocument(t *testing.T) {
 	other := b.save("/x/night.md", "Another night.")
 
 	d := call[contract.Document](b, contract.RPCCorpusDocument, contract.DocumentRequest{DocumentID: id})
-	require.Equal(t, "Night", d.Title)
+	require.Equal(t, "night.md", d.Title)
 	require.Equal(t, id, d.ID)
 	p := d.Provenance
 	require.Equal(t, text, p.ExtractedText)
@@ -220,13 +220,13 @@ func TestIngestJob(t *testing.T) {
 			IngestJobID: b.ingest.ID.String(), DocumentsIngested: 1, AtomsCreated: job.AtomsCreated,
 			ProvenanceDigest: document.ProvenanceDigest([]string{document.Checksum([]byte("Some text."))}),
 			IngestScope:      contract.ScopeFull, Warnings: []string{},
+			Status: contract.IngestCompletedWithErrors, Errors: []string{"/c/b.md: does not exist"},
 		},
-		Status: contract.IngestCompleted,
 		Files: []contract.IngestFile{
 			{Path: "/c/a.md", Status: contract.FileIngested, DocumentID: &id},
 			{Path: "/c/b.md", Status: contract.FileError, Error: &why},
 		},
-		FilesTotal: 2, Errors: []string{"/c/b.md: does not exist"}, CreatedAt: job.CreatedAt, UpdatedAt: job.UpdatedAt,
+		FilesTotal: 2, CreatedAt: job.CreatedAt, UpdatedAt: job.UpdatedAt,
 	}, job)
 	require.Positive(t, job.AtomsCreated)
 

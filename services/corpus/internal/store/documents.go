@@ -43,13 +43,13 @@ func selectDocuments(db bun.IDB, model any) *bun.SelectQuery {
 			FROM corpus.contains_edges AS e WHERE e.document_id = d.id) AS projected`)
 }
 
-// Documents returns a page of documents, newest first, and how many there are in
+// Documents returns a page of documents, oldest first, and how many there are in
 // all.
 func (s *Store) Documents(ctx context.Context, offset, limit int) ([]contract.DocumentItem, int, error) {
 	var rows []documentRow
 	err := selectDocuments(s.db.Bun, &rows).
 		ColumnExpr("d.id, d.path, d.modality, d.ingest_status, d.atom_count, d.created_at, d.updated_at").
-		OrderExpr("d.created_at DESC, d.id DESC").Offset(int64(offset)).Limit(int64(limit)).Scan(ctx)
+		OrderExpr("d.created_at, d.id").Offset(int64(offset)).Limit(int64(limit)).Scan(ctx)
 	if err != nil {
 		return nil, 0, wrap(err, "list documents", uuid.Nil)
 	}

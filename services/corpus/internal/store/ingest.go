@@ -45,6 +45,8 @@ type FileRecord struct {
 	AtomsCreated int64
 	// Reason says why the file was not ingested; empty when it was.
 	Reason string
+	// Warning says what is odd about an ingested file; empty for nothing.
+	Warning string
 }
 
 // BeginIngest records that an ingest is running. One that was begun before goes
@@ -95,12 +97,12 @@ type execer interface {
 
 func insertFile(ctx context.Context, db execer, r FileRecord) error {
 	_, err := db.Exec(ctx, `
-		INSERT INTO corpus.ingest_files (ingest_job_id, path_id, position, path, status, document_id, checksum, atoms_created, error)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+		INSERT INTO corpus.ingest_files (ingest_job_id, path_id, position, path, status, document_id, checksum, atoms_created, error, warning)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 		ON CONFLICT (ingest_job_id, path_id) DO NOTHING`,
 		r.IngestJobID, document.IDOf(r.Path), r.Position, r.Path, r.Status,
 		uuid.NullUUID{UUID: r.DocumentID, Valid: r.DocumentID != uuid.Nil},
-		nullable(r.Checksum), r.AtomsCreated, nullable(r.Reason))
+		nullable(r.Checksum), r.AtomsCreated, nullable(r.Reason), nullable(r.Warning))
 	if err != nil {
 		return fmt.Errorf("record file %q: %w", r.Path, err)
 	}
@@ -177,7 +179,7 @@ func (s *Store) Ingest(ctx context.Context, id uuid.UUID) (contract.IngestJob, e
 		if err != nil {
 			return err
 		}
-		warnings, err := notesOn(ctx, tx, id, "status IN ('conflict', 'skipped') AND document_id IS NOT NULL")
+		warnings, err := notesOn(ctx, tx, id, "((status IN ('conflict', 'skipped') AND document_id IS NOT NULL) OR warning IS NOT NULL)")
 		if err != nil {
 			return err
 		}
@@ -199,6 +201,10 @@ func ingestOf(row ingestRow, warnings, problems notes) contract.IngestJob {
 	if row.ErrorText.Valid {
 		problems = problems.after([]string{row.ErrorText.String})
 	}
+	status := contract.IngestJobStatus(row.Status)
+	if status == contract.IngestCompleted && problems.total > 0 {
+		status = contract.IngestCompletedWithErrors
+	}
 	return contract.IngestJob{
 		IngestBatchResult: contract.IngestBatchResult{
 			IngestJobID:        row.ID.String(),
@@ -208,10 +214,10 @@ func ingestOf(row ingestRow, warnings, problems notes) contract.IngestJob {
 			ProvenanceDigest:   row.Digest,
 			IngestScope:        contract.IngestScope(row.Scope),
 			Warnings:           warnings.list(),
+			Status:             status,
+			Errors:             problems.list(),
 		},
-		Status:     contract.IngestJobStatus(row.Status),
 		FilesTotal: row.FilesTotal,
-		Errors:     problems.list(),
 		CreatedAt:  row.CreatedAt.UTC(),
 		UpdatedAt:  row.UpdatedAt.UTC(),
 	}
@@ -230,7 +236,7 @@ func notesOn(ctx context.Context, tx bun.Tx, id uuid.UUID, condition string) (no
 		Total int    `bun:"total"`
 	}
 	err := tx.NewSelect().TableExpr("corpus.ingest_files").
-		ColumnExpr("path || ': ' || error AS note").ColumnExpr("count(*) OVER () AS total").
+		ColumnExpr("path || ': ' || coalesce(error, warning) AS note").ColumnExpr("count(*) OVER () AS total").
 		Where("ingest_job_id = ?", id).Where(condition).
 		Order("position", "path_id").Limit(contract.MaxIngestNotes).Scan(ctx, &rows)
 	if err != nil {
@@ -278,13 +284,14 @@ type fileRow struct {
 	Status     string         `bun:"status"`
 	DocumentID uuid.NullUUID  `bun:"document_id"`
 	Error      sql.NullString `bun:"error"`
+	Warning    sql.NullString `bun:"warning"`
 }
 
 // IngestFiles returns files of an ingest in order: at most limit of them,
 // beginning after the first offset.
 func (s *Store) IngestFiles(ctx context.Context, id uuid.UUID, offset, limit int) ([]contract.IngestFile, error) {
 	var rows []fileRow
-	err := s.db.Bun.NewSelect().TableExpr("corpus.ingest_files").Column("path", "status", "document_id", "error").
+	err := s.db.Bun.NewSelect().TableExpr("corpus.ingest_files").Column("path", "status", "document_id", "error", "warning").
 		Where("ingest_job_id = ?", id).Order("position", "path_id").Offset(int64(offset)).Limit(int64(limit)).Scan(ctx, &rows)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return nil, wrap(err, "read the files of ingest", id)
@@ -298,6 +305,9 @@ func (s *Store) IngestFiles(ctx context.Context, id uuid.UUID, offset, limit int
 		}
 		if row.Error.Valid {
 			files[i].Error = &row.Error.String
+		}
+		if row.Warning.Valid {
+			files[i].Warning = &row.Warning.String
 		}
 	}
 	return files, nil

@@ -21,14 +21,16 @@ import (
 // its file in the ingest, all in one transaction. A document that has not
 // changed (document.Unchanged) is left alone, and a file that the ingest has
 // recorded before is not looked at again, so a repeated save changes nothing.
-// Saves of the same document wait for each other.
-func (s *Store) SaveDocument(ctx context.Context, file FileRef, next document.Document, force bool) error {
+// Saves of the same document wait for each other. It returns what became of the
+// file; empty when that had been recorded before.
+func (s *Store) SaveDocument(ctx context.Context, file FileRef, next document.Document, force bool) (contract.FileStatus, error) {
+	var became contract.FileStatus
 	err := pg.InPgxTx(ctx, s.db, func(tx *pg.Tx) error {
 		current, recorded, err := lockDocument(ctx, tx, file, next.ID)
 		if err != nil || recorded {
 			return err
 		}
-		record := FileRecord{FileRef: file, Status: next.Status, DocumentID: next.ID, Checksum: next.Checksum}
+		record := FileRecord{FileRef: file, Status: next.Status, DocumentID: next.ID, Checksum: next.Checksum, Warning: next.Warning}
 		switch {
 		case !force && document.Unchanged(current, next):
 			record.Status = contract.FileUnchanged
@@ -38,12 +40,13 @@ func (s *Store) SaveDocument(ctx context.Context, file FileRef, next document.Do
 			}
 			record.Reason = next.Reason()
 		}
+		became = record.Status
 		return insertFile(ctx, tx, record)
 	})
 	if err != nil {
-		return fmt.Errorf("save document %s: %w", next.ID, err)
+		return "", fmt.Errorf("save document %s: %w", next.ID, err)
 	}
-	return nil
+	return became, nil
 }
 
 // lockDocument makes other saves of the document wait until the transaction
@@ -88,7 +91,7 @@ func replaceDocument(ctx context.Context, tx *pg.Tx, d document.Document) (int64
 
 func upsertDocument(ctx context.Context, tx *pg.Tx, d document.Document) error {
 	segments := []byte("{}")
-	if d.Ingested() {
+	if d.Ingested() && d.Segments != nil {
 		var err error
 		if segments, err = json.Marshal(d.Segments); err != nil {
 			return fmt.Errorf("encode the segments: %w", err)
@@ -109,7 +112,7 @@ func upsertDocument(ctx context.Context, tx *pg.Tx, d document.Document) error {
 			updated_at = clock_timestamp()`,
 		d.ID, d.Path, d.Stem, d.Title, d.Modality, d.Status, d.Checksum, d.Bytes,
 		len(d.Text), names(d.Selection.Tracks), names(d.Selection.Levels), segments)
-	if d.Ingested() {
+	if d.Text != "" {
 		batch.Queue("INSERT INTO corpus.document_texts (document_id, content) VALUES ($1, $2)", d.ID, []byte(d.Text))
 	}
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"syscall"
 
 	"nexus.internal/libs/contract"
@@ -27,7 +28,9 @@ func IngestBatch(ingester *ingest.Ingester, maxPaths int) worker.Handler {
 		if err != nil {
 			return worker.Result{}, worker.Permanent(fault.Invalidf(contract.CodeInvalid, "%v", err))
 		}
-		result, err := ingester.Run(ctx, job.ID, request)
+		result, err := ingester.Run(ctx, job.ID, request, func(p ingest.Progress) {
+			job.Progress(100*float64(p.Done)/float64(p.Total), fmt.Sprintf("%d of %d files: %s %s", p.Done, p.Total, filepath.Base(p.Path), p.Status))
+		})
 		if err != nil {
 			return worker.Result{}, classify(err)
 		}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
@@ -15,13 +16,16 @@ import (
 
 	"nexus.internal/libs/contract"
 	"nexus.internal/libs/fault"
+	"nexus.internal/libs/ingestid"
 	"nexus.internal/libs/pg"
 	"nexus.internal/libs/testkit"
 	"nexus.internal/libs/worker"
 	"nexus.internal/migrations"
 	"nexus.internal/services/corpus/internal/document"
+	"nexus.internal/services/corpus/internal/extract"
 	"nexus.internal/services/corpus/internal/ingest"
 	"nexus.internal/services/corpus/internal/objectstore"
+	"nexus.internal/services/corpus/internal/pdf"
 	"nexus.internal/services/corpus/internal/store"
 	"nexus.internal/services/corpus/internal/work"
 )
@@ -41,7 +45,8 @@ func newBench(t *testing.T) bench {
 	b.store = store.New(testkit.OpenPostgres(t, url, migrations.Role("corpus")))
 	b.ingest = work.IngestBatch(ingest.New(
 		ingest.Config{CorpusRoot: b.dir, MaxFileBytes: 1000, MaxFiles: 3, Parallel: 2},
-		b.store, objectstore.New(t.TempDir()), zerolog.Nop()), 3)
+		b.store, objectstore.New(t.TempDir()),
+		extract.New(pdf.NewReader(pdf.Limits{Memory: 64 << 20, Time: time.Minute, Text: 1000, Parallel: 1}), zerolog.Nop()), zerolog.Nop()), 3)
 	b.audit = work.IntegrityAudit(b.store)
 	return b
 }
@@ -64,7 +69,7 @@ func TestIngestBatch(t *testing.T) {
 	require.NoError(t, err)
 	result, ok := first.Value.(contract.IngestBatchResult)
 	require.True(t, ok)
-	require.Equal(t, document.IngestJobID(j.ID).String(), result.IngestJobID)
+	require.Equal(t, ingestid.Of(j.ID).String(), result.IngestJobID)
 	require.Equal(t, 1, result.DocumentsIngested)
 	require.Len(t, first.Artifacts, 1)
 	require.Equal(t, "ingest_batch_result", first.Artifacts[0].Type)
@@ -186,7 +191,7 @@ func TestIntegrityAudit(t *testing.T) {
 
 	b.write(t, "a.md", "Some text.")
 	b.write(t, "b.md", "x\n=======\n")
-	b.write(t, "c.png", "PNG")
+	b.write(t, "c.bin", "PNG")
 	_, err = b.ingest(t.Context(), job(`{}`))
 	require.NoError(t, err)
 	good, err := b.audit(t.Context(), worker.Job{})

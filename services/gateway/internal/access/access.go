@@ -74,6 +74,7 @@ func Table() []Rule {
 
 		{get, "/api/v1/documents", identity.Viewer},
 		{get, "/api/v1/documents/{id}", identity.Viewer},
+		{post, "/api/v1/ingest/batch", identity.Operator},
 		{get, "/api/v1/ingest/jobs/{id}", identity.Viewer},
 		{get, "/api/v1/analysis/runs", identity.Viewer},
 		{get, "/api/v1/analysis/runs/{id}", identity.Viewer},

@@ -99,6 +99,10 @@ func storable(r contract.RunResult) contract.RunResult {
 			StartedAt: r.StartedAt, RuntimeMS: r.RuntimeMS,
 		}
 	}
+	if !fault.Kind(r.ErrorKind).Known() || !contract.ValidToken(r.ErrorCode) {
+		// Any worker may say so; what nobody knows tells nobody anything.
+		r.ErrorKind, r.ErrorCode = "", ""
+	}
 	if r.Outcome == contract.OutcomeFailed && r.ErrorText == "" {
 		r.ErrorText = "the handler failed without saying why"
 	}

@@ -56,6 +56,8 @@ type change struct {
 	job       current
 	event     job.Event
 	errorText string
+	// errorKind and errorCode are those of the failure, where they are known.
+	errorKind, errorCode string
 	// delay is the wait before the next attempt; zero sends a run message at once.
 	delay time.Duration
 	// worker, actor and runtime describe the attempt that ended.
@@ -75,12 +77,14 @@ const changeJobs = `
 		deferred_since = CASE WHEN c.deferred = 1 THEN coalesce(j.deferred_since, t.now) WHEN c.refund = 1 AND c.snooze = 0 THEN j.deferred_since END,
 		put_back_token = CASE WHEN c.refund = 1 THEN j.lease_token ELSE j.put_back_token END,
 		error_text = CASE WHEN c.status <> 'queued' THEN coalesce(c.error_text, j.error_text) END,
+		error_kind = CASE WHEN c.status = 'failed' THEN c.error_kind END,
+		error_code = CASE WHEN c.status = 'failed' THEN c.error_code END,
 		next_run_at = CASE WHEN c.status IN ('queued', 'retry_wait') THEN t.now + make_interval(secs => c.delay) END,
 		dispatched_at = CASE WHEN c.status IN ('queued', 'retry_wait') AND c.delay = 0 THEN t.now END,
 		finished_at = CASE WHEN c.status IN ('failed', 'cancelled') THEN t.now END,
 		lease_owner = NULL, lease_token = NULL, lease_expires_at = NULL
-	FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::float8[], $6::int[], $7::int[], $8::int[])
-			AS c (id, source, status, error_text, delay, refund, snooze, deferred),
+	FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::float8[], $6::int[], $7::int[], $8::int[], $9::text[], $10::text[])
+			AS c (id, source, status, error_text, delay, refund, snooze, deferred, error_kind, error_code),
 		(SELECT clock_timestamp() AS now) AS t
 	WHERE j.id = ANY(ARRAY[c.id]) AND j.status = c.source
 	RETURNING ` + changedColumns
@@ -91,6 +95,7 @@ func apply(ctx context.Context, tx *pg.Tx, changes []change) ([]changed, error) 
 	n := len(changes)
 	ids, from, to := make([]uuid.UUID, n), make([]string, n), make([]string, n)
 	texts, delays, refunds, snoozes, deferred := make([]*string, n), make([]float64, n), make([]int32, n), make([]int32, n), make([]int32, n)
+	kinds, codes := make([]*string, n), make([]*string, n)
 	byID := make(map[uuid.UUID]change, n)
 	for i, c := range changes {
 		next, err := job.Apply(contract.Status(c.job.Status), c.event)
@@ -98,6 +103,7 @@ func apply(ctx context.Context, tx *pg.Tx, changes []change) ([]changed, error) 
 			return nil, fmt.Errorf("change job %s: %w", c.job.ID, err)
 		}
 		ids[i], from[i], to[i], texts[i], delays[i] = c.job.ID, c.job.Status, string(next), nullable(c.errorText), c.delay.Seconds()
+		kinds[i], codes[i] = nullable(c.errorKind), nullable(c.errorCode)
 		if costsNothing(c.event) {
 			refunds[i] = 1
 		}
@@ -109,7 +115,7 @@ func apply(ctx context.Context, tx *pg.Tx, changes []change) ([]changed, error) 
 		}
 		byID[c.job.ID] = c
 	}
-	rows, err := tx.Query(ctx, changeJobs, ids, from, to, texts, delays, refunds, snoozes, deferred)
+	rows, err := tx.Query(ctx, changeJobs, ids, from, to, texts, delays, refunds, snoozes, deferred, kinds, codes)
 	if err != nil {
 		return nil, fmt.Errorf("change jobs: %w", err)
 	}

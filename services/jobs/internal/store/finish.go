@@ -184,7 +184,7 @@ func changeOf(r Finished, c current, t contract.JobType, deferFor time.Duration)
 	case r.Unavailable && !r.Permanent:
 		deferred(&out, r, c, asked, deferFor)
 	default:
-		out.errorText = r.ErrorText
+		out.errorText, out.errorKind, out.errorCode = r.ErrorText, r.ErrorKind, r.ErrorCode
 		out.event = job.AfterFailure(c.Attempt, c.MaxAttempts, r.Permanent)
 		if out.event == job.Retry {
 			out.delay = t.Backoff(c.Attempt)

@@ -25,7 +25,7 @@ func TestMigrationsKeepTheRows(t *testing.T) {
 			require.NoError(t, err, name)
 		}
 	}
-	run("0006_put_off.tx.down.sql", "0005_lists.tx.down.sql", "0004_webhooks.tx.down.sql", "0003_types_and_queues.tx.down.sql", "0002_narrow_rows.tx.down.sql")
+	run("0008_faults.tx.down.sql", "0006_put_off.tx.down.sql", "0005_lists.tx.down.sql", "0004_webhooks.tx.down.sql", "0003_types_and_queues.tx.down.sql", "0002_narrow_rows.tx.down.sql")
 	ids := map[contract.Status]uuid.UUID{}
 	for status, more := range map[contract.Status]string{
 		contract.StatusQueued:    `next_run_at = now(), dispatched_at = now()`,
@@ -43,7 +43,7 @@ func TestMigrationsKeepTheRows(t *testing.T) {
 		require.NoError(t, err, status)
 		ids[status] = id
 	}
-	run("0002_narrow_rows.tx.up.sql", "0003_types_and_queues.tx.up.sql", "0004_webhooks.tx.up.sql", "0005_lists.tx.up.sql", "0006_put_off.tx.up.sql")
+	run("0002_narrow_rows.tx.up.sql", "0003_types_and_queues.tx.up.sql", "0004_webhooks.tx.up.sql", "0005_lists.tx.up.sql", "0006_put_off.tx.up.sql", "0008_faults.tx.up.sql")
 	for status, id := range ids {
 		job, err := st.Get(t.Context(), id)
 		require.NoError(t, err)
@@ -58,8 +58,8 @@ func TestMigrationsKeepTheRows(t *testing.T) {
 	require.NoError(t, db.Pool.QueryRow(t.Context(), `SELECT job_ids FROM jobs.dispatches`).Scan(&sent))
 	require.Equal(t, []uuid.UUID{ids[contract.StatusQueued]}, sent)
 
-	run("0006_put_off.tx.down.sql", "0005_lists.tx.down.sql", "0004_webhooks.tx.down.sql", "0003_types_and_queues.tx.down.sql", "0002_narrow_rows.tx.down.sql",
-		"0002_narrow_rows.tx.up.sql", "0003_types_and_queues.tx.up.sql", "0004_webhooks.tx.up.sql", "0005_lists.tx.up.sql", "0006_put_off.tx.up.sql")
+	run("0008_faults.tx.down.sql", "0006_put_off.tx.down.sql", "0005_lists.tx.down.sql", "0004_webhooks.tx.down.sql", "0003_types_and_queues.tx.down.sql", "0002_narrow_rows.tx.down.sql",
+		"0002_narrow_rows.tx.up.sql", "0003_types_and_queues.tx.up.sql", "0004_webhooks.tx.up.sql", "0005_lists.tx.up.sql", "0006_put_off.tx.up.sql", "0008_faults.tx.up.sql")
 	testkit.RequireRowsMatch(t, db, store.Rows())
 	for status, id := range ids {
 		job, err := st.Get(t.Context(), id)

@@ -38,6 +38,8 @@ type jobRow struct {
 	ProgressText   *string
 	Result         *string
 	ErrorText      *string
+	ErrorKind      *string
+	ErrorCode      *string
 	JobType        string
 	ExecutionMode  string
 	Priority       string
@@ -182,7 +184,7 @@ func (s *Store) Get(ctx context.Context, id uuid.UUID) (contract.Job, error) {
 		return contract.Job{}, fmt.Errorf("load the artifacts of job %s: %w", id, err)
 	}
 	out := contract.Job{
-		JobSummary: r.summary(), PayloadBytes: size, Result: raw(r.Result), ErrorText: r.ErrorText, TimeoutSeconds: r.TimeoutSeconds,
+		JobSummary: r.summary(), PayloadBytes: size, Result: raw(r.Result), ErrorText: r.ErrorText, ErrorKind: r.ErrorKind, ErrorCode: r.ErrorCode, TimeoutSeconds: r.TimeoutSeconds,
 		IdempotencyKey: input.IdempotencyKey, NextRunAt: r.NextRunAt, LeaseOwner: r.LeaseOwner, LeaseExpiresAt: r.LeaseExpiresAt, SnoozeCount: r.SnoozeCount,
 		CreatedBy: r.CreatedBy, FinishedAt: r.FinishedAt, Attempts: []contract.Attempt{}, Artifacts: []contract.CreatedArtifact{},
 	}
