@@ -8,6 +8,7 @@ package fault
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Kind classifies an error by what the caller can do about it.
@@ -110,6 +111,31 @@ func KindOf(err error) Kind {
 		return e.Kind
 	}
 	return Internal
+}
+
+// Text writes the kind of err and what an outsider may see of it in one line,
+// for where only a text is kept. Parse reads it.
+func Text(err error) string {
+	public := Public(err)
+	return string(public.Kind) + ": " + public.Detail
+}
+
+// Parse reads what Text wrote. Any other text is no fault.
+func Parse(text string) (*Error, bool) {
+	kind, detail, found := strings.Cut(text, ": ")
+	if !found || detail == "" {
+		return nil, false
+	}
+	switch k := Kind(kind); k {
+	case Unprocessable:
+		return Unprocessablef("%s", detail), true
+	case Invalid, Unauthenticated, Forbidden, NotFound, Conflict, TooLarge, RateLimited, Unavailable:
+		return New(k, "", detail), true
+	case Internal:
+		return nil, false
+	default:
+		return nil, false
+	}
 }
 
 // Public is err as an outsider may see it: errors without a kind become an

@@ -82,3 +82,21 @@ func TestPublicKeepsTheFields(t *testing.T) {
 	require.NoError(t, json.Unmarshal(body, &back))
 	require.Equal(t, *public, back, "a fault crosses the wire whole")
 }
+
+func TestATextKeepsKindAndDetail(t *testing.T) {
+	t.Parallel()
+	for _, err := range []*fault.Error{
+		fault.NotFoundf("Document not found"), fault.Conflictf("In conflict: markers"), fault.Unprocessablef("bad"),
+		fault.New(fault.TooLarge, "", "Too much"),
+	} {
+		text := fault.Text(fmt.Errorf("read: %w", err))
+		require.Equal(t, string(err.Kind)+": "+err.Detail, text)
+		parsed, ok := fault.Parse(text)
+		require.True(t, ok)
+		require.Equal(t, err, parsed)
+	}
+	for _, text := range []string{"", "not_found", "not_found: ", "internal: secret", "the handler panicked: boom", ": x"} {
+		_, ok := fault.Parse(text)
+		require.False(t, ok, text)
+	}
+}

@@ -15,6 +15,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"nexus.internal/libs/contract"
+	"nexus.internal/libs/fault"
 	"nexus.internal/libs/telemetry"
 )
 
@@ -121,7 +122,7 @@ func (w *Worker) runHandler(ctx context.Context, i *item) (Result, error) {
 		}()
 		result, err := handler(ctx, Job{
 			ID: g.JobID, Type: g.JobType, Attempt: g.Attempt, MaxAttempts: g.MaxAttempts,
-			Payload: payload, CreatedBy: g.CreatedBy, RequestID: g.RequestID,
+			Payload: payload, ExecutionMode: g.ExecutionMode, CreatedBy: g.CreatedBy, RequestID: g.RequestID,
 			report: func(percent float64, message string) { w.progress(i, percent, message) },
 		})
 		done <- handled{result, err}
@@ -176,8 +177,17 @@ func (w *Worker) resultOf(g contract.Grant, token string, value Result, err, cau
 	}
 	return contract.RunResult{
 		JobID: g.JobID, LeaseToken: token, Outcome: contract.OutcomeFailed,
-		ErrorText: storable(err.Error()), Permanent: IsPermanent(err), RetryAfterMS: retryDelay(err).Milliseconds(),
+		ErrorText: storable(errorText(err)), Permanent: IsPermanent(err), RetryAfterMS: retryDelay(err).Milliseconds(),
 	}
+}
+
+// errorText is what is kept of an error. One that another attempt cannot mend
+// names its kind, so that a program can tell what was wrong.
+func errorText(err error) string {
+	if IsPermanent(err) && fault.KindOf(err) != fault.Internal {
+		return fault.Text(err)
+	}
+	return err.Error()
 }
 
 func encodeValue(v any) (json.RawMessage, error) {

@@ -22,11 +22,11 @@ import (
 func start(t *testing.T) (*query.Answers, *store.Store) {
 	t.Helper()
 	registry, err := plugin.NewRegistry(layer.NewAnalyzer(),
-		plugin.Limits{Timeout: time.Minute, OutputBytes: plugin.MinOutputBytes, Abandoned: 1},
+		plugin.Limits{Timeout: time.Minute, OutputBytes: plugin.MinOutputBytes, Calls: 1, Failures: 5, RestFor: time.Minute},
 		plugin.BuiltInProfiles(), noop.NewTracerProvider(), plugin.Deterministic{}, plugin.NewMLStub(false))
 	require.NoError(t, err)
 	runs := store.New(testkit.Postgres(t))
-	return query.New(runs, registry), runs
+	return query.New(runs, registry, nil), runs
 }
 
 func save(t *testing.T, runs *store.Store, document string, outputs ...contract.LayerOutput) string {
@@ -34,7 +34,7 @@ func save(t *testing.T, runs *store.Store, document string, outputs ...contract.
 	id := uuid.NewString()
 	require.NoError(t, runs.Save(t.Context(), contract.AnalysisRun{
 		AnalysisRunSummary: contract.AnalysisRunSummary{
-			AnalysisRunID: id, JobID: uuid.NewString(), DocumentID: &document, Mode: "PUBLIC", PluginProfile: "ml_only",
+			AnalysisRunID: id, JobID: uuid.NewString(), DocumentID: &document, Mode: "PUBLIC", ExecutionMode: contract.ModeSync, PluginProfile: "ml_only",
 			Modality: contract.ModalityText, SourceChecksum: strings.Repeat("0", 64), CreatedBy: "dev-operator",
 		},
 		LayerOutputs: outputs,
@@ -126,7 +126,7 @@ func TestRun(t *testing.T) {
 	require.Equal(t, []contract.LayerOutput{output}, run.LayerOutputs)
 	encoded, err := json.Marshal(run.LayerOutputs[0])
 	require.NoError(t, err)
-	require.JSONEq(t, `{"layer":"token","provider":"deterministic","version":"2.0","runtime_ms":0,
+	require.JSONEq(t, `{"layer_name":"token","provider_name":"deterministic","provider_version":"2.0","runtime_ms":0,
 		"fallback_reason":"plugin_unsupported:ml_stub","confidence":0.72,"output":{"token_count":1}}`, string(encoded))
 }
 
@@ -143,7 +143,7 @@ func TestRunNotFound(t *testing.T) {
 func TestTroubleIsNotToldToOutsiders(t *testing.T) {
 	t.Parallel()
 	db := testkit.Postgres(t)
-	answers := query.New(store.New(db), nil)
+	answers := query.New(store.New(db), nil, nil)
 	_, err := db.Pool.Exec(t.Context(), "DROP TABLE plugins.layer_outputs, plugins.analysis_runs")
 	require.NoError(t, err)
 	_, err = answers.Run(t.Context(), contract.AnalysisRunRequest{AnalysisRunID: uuid.NewString()})
@@ -157,13 +157,12 @@ func TestHealth(t *testing.T) {
 	answers, _ := start(t)
 	reply, err := answers.Health(t.Context(), contract.PluginsHealthRequest{})
 	require.NoError(t, err)
-	require.Equal(t, []contract.PluginHealth{
-		{Name: "deterministic", Version: "2.0", Modalities: contract.Modalities(), Status: contract.PluginOK},
-		{
-			Name: "ml_stub", Version: "0.1", Modalities: plugin.NewMLStub(false).Modalities(),
-			Status: contract.PluginDisabled, Detail: "the plugin is disabled",
-		},
-	}, reply.Plugins)
+	require.Len(t, reply.Plugins, 2)
+	require.Equal(t, "deterministic", reply.Plugins[0].Name)
+	require.Equal(t, contract.PluginOK, reply.Plugins[0].Health)
+	require.Equal(t, contract.PluginDisabled, reply.Plugins[1].Health)
+	require.Equal(t, "the plugin is disabled", reply.Plugins[1].Detail)
+	require.Equal(t, []contract.Modality{"text", "pdf", "image", "audio"}, reply.Plugins[1].Modalities)
 	require.Equal(t, map[string][]string{
 		"deterministic": {"deterministic"}, "ml_first": {"ml_stub", "deterministic"}, "ml_only": {"ml_stub"},
 	}, reply.Profiles)
