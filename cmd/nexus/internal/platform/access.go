@@ -64,7 +64,8 @@ func permissions(service string) embednats.Permissions {
 		work(contract.QueueCorpus)
 	case "plugins":
 		work(contract.QueuePlugins)
-		say("nexus.rpc.corpus.>", contract.RPCAuthAllowed)
+		// Plugins of others live in an account of their own; a call reaches them there.
+		say("nexus.rpc.corpus.>", contract.RPCAuthAllowed, contract.PatternPlugins)
 	case "audit":
 		consume(contract.StreamEvents, contract.ConsumerAudit)
 		consume(contract.StreamDead, contract.ConsumerDead)
