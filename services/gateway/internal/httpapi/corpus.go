@@ -21,17 +21,4 @@ func (s *Server) corpusRoutes() {
 		func(ctx context.Context, in *byID) (*body[contract.IngestJob], error) {
 			return ask[contract.IngestJob](ctx, s, contract.RPCCorpusIngestJob, contract.IngestJobRequest{IngestJobID: in.ID})
 		})
-	register(s, route{method: http.MethodGet, path: "/api/v1/analysis/runs", id: "list-analysis-runs", summary: "List analysis runs, newest first", tag: "Analysis", errors: missing[1:]},
-		func(ctx context.Context, in *runsQuery) (*body[contract.AnalysisRunsReply], error) {
-			return ask[contract.AnalysisRunsReply](ctx, s, contract.RPCPluginsRuns, contract.AnalysisRunsRequest{Limit: in.Limit, Offset: in.Offset, DocumentID: in.DocumentID})
-		})
-	register(s, route{method: http.MethodGet, path: "/api/v1/analysis/runs/{id}", id: "get-analysis-run", summary: "Read an analysis run with its layers", tag: "Analysis", errors: missing},
-		func(ctx context.Context, in *byID) (*body[contract.AnalysisRun], error) {
-			return ask[contract.AnalysisRun](ctx, s, contract.RPCPluginsRun, contract.AnalysisRunRequest{AnalysisRunID: in.ID})
-		})
-}
-
-type runsQuery struct {
-	Page
-	DocumentID string `query:"document_id" format:"uuid" doc:"Only the runs of this document."`
 }
