@@ -17,6 +17,7 @@ import (
 
 	"nexus.internal/libs/bus"
 	"nexus.internal/libs/contract"
+	"nexus.internal/libs/fault"
 	"nexus.internal/libs/testkit"
 	"nexus.internal/libs/worker"
 	"nexus.internal/services/plugins/internal/analyze"
@@ -327,4 +328,81 @@ func TestAJobIDThatIsNoUUIDIsNotHidden(t *testing.T) {
 	j.ID = "seven"
 	_, err := s.handler.Handle(t.Context(), j)
 	require.ErrorContains(t, err, "save analysis run")
+}
+
+// TestARunInTheShadowNamesItsShadow, and the shadow names it.
+func TestARunInTheShadowNamesItsShadow(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil)
+	id := s.document(sample)
+	j := job(fmt.Sprintf(`{"document_id":%q,"layers":["token"]}`, id))
+	j.ExecutionMode = contract.ModeShadow
+	value, _ := s.handled(t, j)
+	run, err := s.runs.Run(t.Context(), uuid.MustParse(value.AnalysisRunID))
+	require.NoError(t, err)
+	require.Equal(t, contract.ModeShadow, run.ExecutionMode)
+	require.Equal(t, contract.ShadowJobID(j.ID), *run.ShadowJobID)
+
+	shadow := job(fmt.Sprintf(`{"document_id":%q,"layers":["token"],"plugin_profile":"ml_first","shadow_of":%q}`, id, j.ID))
+	shadow.ID = contract.ShadowJobID(j.ID)
+	value, _ = s.handled(t, shadow)
+	run, err = s.runs.Run(t.Context(), uuid.MustParse(value.AnalysisRunID))
+	require.NoError(t, err)
+	require.Equal(t, contract.ModeAsync, run.ExecutionMode)
+	require.Equal(t, j.ID, *run.ShadowOf)
+	require.Equal(t, "ml_first", run.PluginProfile)
+
+	forged := job(fmt.Sprintf(`{"document_id":%q,"shadow_of":%q}`, id, j.ID))
+	_, err = s.handler.Handle(t.Context(), forged)
+	require.ErrorContains(t, err, "shadow_of is set by the platform alone")
+	require.True(t, worker.IsPermanent(err))
+}
+
+// TestShadowsDoNotTakeTheRoomOfOthers: one shadow hangs, the next is put off, and
+// a job that somebody waits for runs.
+func TestShadowsDoNotTakeTheRoomOfOthers(t *testing.T) {
+	t.Parallel()
+	called, release := make(chan struct{}, 9), make(chan struct{})
+	s := start(t, odd{run: func(ctx context.Context, r plugin.Request) (plugin.Output, error) {
+		called <- struct{}{}
+		<-release
+		return plugin.Output{}, fmt.Errorf("gone")
+	}})
+	id := s.document(sample)
+	shadowOf := func(primary string) worker.Job {
+		j := job(fmt.Sprintf(`{"document_id":%q,"layers":["token"],"plugin_profile":"ml_only","shadow_of":%q}`, id, primary))
+		j.ID = contract.ShadowJobID(primary)
+		return j
+	}
+	done := make(chan error, 1)
+	go func() {
+		_, err := s.handler.Handle(t.Context(), shadowOf(uuid.NewString()))
+		done <- err
+	}()
+	testkit.Receive(t, called)
+	_, err := s.handler.Handle(t.Context(), shadowOf(uuid.NewString()))
+	require.EqualError(t, err, "the job is put off for 5s")
+	value, _ := s.handled(t, job(fmt.Sprintf(`{"document_id":%q,"layers":["token"]}`, id)))
+	require.Equal(t, "deterministic", value.PluginProvenance["token"].Provider)
+	close(release)
+	require.NoError(t, testkit.Receive(t, done))
+}
+
+// TestRefusalsHaveTheKindOfTheirFault, for those who wait for a job.
+func TestRefusalsHaveTheKindOfTheirFault(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil)
+	conflict := uuid.NewString()
+	s.corpus.Put(conflict, fakecorpus.Document{Conflict: true})
+	for payload, kind := range map[string]fault.Kind{
+		`{}`:                      fault.Invalid,
+		`{"document_id":"seven"}`: fault.NotFound,
+		fmt.Sprintf(`{"document_id":%q}`, uuid.NewString()):                        fault.NotFound,
+		fmt.Sprintf(`{"document_id":%q}`, conflict):                                fault.Conflict,
+		fmt.Sprintf(`{"document_id":%q,"layers":["astrology"]}`, uuid.NewString()): fault.Invalid,
+	} {
+		_, err := s.handler.Handle(t.Context(), job(payload))
+		require.Equal(t, kind, fault.KindOf(err), payload)
+		require.True(t, worker.IsPermanent(err))
+	}
 }
