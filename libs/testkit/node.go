@@ -82,7 +82,8 @@ func (p *NodeProgram) Kill() {
 		return
 	}
 	_ = p.cmd.Process.Kill()
-	for range p.out { //nolint:revive // the pipe is read to its end before Wait closes it
+	for range p.out {
+		// The pipe is read to its end before Wait closes it.
 	}
 	_ = p.cmd.Wait()
 }

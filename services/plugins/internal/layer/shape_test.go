@@ -54,14 +54,22 @@ func TestShapesSayWhatIsWrong(t *testing.T) {
 		body string
 		want string
 	}{
-		"a field is missing": {layer.Semiotic, `{"emoji_count":1,"glyph_count":1}`,
-			"output has not the shape of its layer: semiotic: missing property 'symbol_density'"},
-		"a share above one": {layer.Semiotic, `{"emoji_count":1,"glyph_count":1,"symbol_density":1.5}`,
-			"output has not the shape of its layer: semiotic.symbol_density: maximum: got 1.5, want 1"},
-		"a text for a number": {layer.Token, `{"token_count":"1","unique_tokens":1,"top_tokens":[]}`,
-			"output has not the shape of its layer: token.token_count: got string, want integer"},
-		"deep inside": {layer.Token, `{"token_count":1,"unique_tokens":1,"top_tokens":["a",null]}`,
-			"output has not the shape of its layer: token.top_tokens.1: got null, want string"},
+		"a field is missing": {
+			layer.Semiotic, `{"emoji_count":1,"glyph_count":1}`,
+			"output has not the shape of its layer: semiotic: missing property 'symbol_density'",
+		},
+		"a share above one": {
+			layer.Semiotic, `{"emoji_count":1,"glyph_count":1,"symbol_density":1.5}`,
+			"output has not the shape of its layer: semiotic.symbol_density: maximum: got 1.5, want 1",
+		},
+		"a text for a number": {
+			layer.Token, `{"token_count":"1","unique_tokens":1,"top_tokens":[]}`,
+			"output has not the shape of its layer: token.token_count: got string, want integer",
+		},
+		"deep inside": {
+			layer.Token, `{"token_count":1,"unique_tokens":1,"top_tokens":["a",null]}`,
+			"output has not the shape of its layer: token.top_tokens.1: got null, want string",
+		},
 		"no layer": {"astrology", `{}`, (&layer.UnknownError{Requested: "astrology"}).Error()},
 	}
 	shapes := newShapes(t)

@@ -119,11 +119,11 @@ func TestAPluginThatKeepsFailingIsLeftAlone(t *testing.T) {
 		require.Equal(t, "no model", odd.LastErrors[0].Error)
 		require.Equal(t, "token", odd.LastErrors[0].Layer)
 
-		time.Sleep(time.Minute + time.Second)
+		<-time.After(time.Minute + time.Second)
 		require.Equal(t, "odd:no model", runToken(t, r, "odd_first").FallbackReason)
 		require.Equal(t, "odd:not called, it has failed too often", runToken(t, r, "odd_first").FallbackReason)
 
-		time.Sleep(time.Minute + time.Second)
+		<-time.After(time.Minute + time.Second)
 		sick = false
 		require.Equal(t, "odd", runToken(t, r, "odd_first").Provider)
 		require.Equal(t, "odd", runToken(t, r, "odd_first").Provider)
@@ -166,7 +166,7 @@ func TestARefusalDuringTheTrialIsNoAnswer(t *testing.T) {
 		r, err := plugin.NewRegistry(layer.NewAnalyzer(), l, oddFirst(), noop.NewTracerProvider(), moody, plugin.Deterministic{})
 		require.NoError(t, err)
 		runToken(t, r, "odd_first")
-		time.Sleep(time.Minute + time.Second)
+		<-time.After(time.Minute + time.Second)
 		answer = plugin.Refusal("too long")
 		for range 3 {
 			require.Equal(t, "odd:too long", runToken(t, r, "odd_first").FallbackReason)
@@ -214,7 +214,7 @@ func TestLayersRunAtOnce(t *testing.T) {
 		l := limits()
 		l.Calls = 9
 		slow := fake{name: "odd", run: func(_ context.Context, r plugin.Request) (plugin.Output, error) {
-			time.Sleep(time.Second)
+			<-time.After(time.Second)
 			return plugin.Output{Body: shaped(r, `"slow":true`)}, nil
 		}}
 		r, err := plugin.NewRegistry(layer.NewAnalyzer(), l, oddFirst(), noop.NewTracerProvider(), slow)
