@@ -39,6 +39,9 @@ const (
 	ModeAsync ExecutionMode = "async"
 	// ModeSync answers once the job is finished, or when the wait ends.
 	ModeSync ExecutionMode = "sync"
+	// ModeShadow answers as ModeSync does, and has the work done once more beside
+	// it, by a job of its own; see ShadowJobID.
+	ModeShadow ExecutionMode = "shadow"
 )
 
 // Built-in job types.
@@ -227,9 +230,11 @@ type Grant struct {
 	Attempt        int    `json:"attempt"`
 	MaxAttempts    int    `json:"max_attempts"`
 	TimeoutSeconds int    `json:"timeout_seconds"`
-	CreatedBy      string `json:"created_by"`
-	RequestID      string `json:"request_id,omitempty"`
-	TraceParent    string `json:"traceparent,omitempty"`
+	// ExecutionMode is how the submitter wanted the answer.
+	ExecutionMode ExecutionMode `json:"execution_mode,omitempty"`
+	CreatedBy     string        `json:"created_by"`
+	RequestID     string        `json:"request_id,omitempty"`
+	TraceParent   string        `json:"traceparent,omitempty"`
 	// Payload is null where PayloadBytes is set.
 	Payload json.RawMessage `json:"payload"`
 	// PayloadBytes is the size of a payload too large for a grant; it is fetched

@@ -20,7 +20,16 @@ type AnalyzePayload struct {
 	// PluginProfile names the chain of plugins; empty and unknown names mean
 	// deterministic.
 	PluginProfile string `json:"plugin_profile,omitempty"`
+	// ShadowProfile is the profile of the shadow in execution mode shadow; empty
+	// means PluginProfile, and where that is empty ml_first.
+	ShadowProfile string `json:"shadow_profile,omitempty"`
+	// ShadowOf is the job whose work this job does once more. It counts only where
+	// this job has the id that ShadowJobID makes of it.
+	ShadowOf string `json:"shadow_of,omitempty"`
 }
+
+// ProfileShadow is the profile of shadows where none is asked for.
+const ProfileShadow = "ml_first"
 
 // AnalyzeResult is the result of an analyze job.
 type AnalyzeResult struct {
@@ -48,8 +57,8 @@ const MaxAnalyzeAtoms = 100
 
 // LayerProvenance says who computed a layer.
 type LayerProvenance struct {
-	Provider string `json:"provider"`
-	Version  string `json:"version"`
+	Provider string `json:"provider_name"`
+	Version  string `json:"provider_version"`
 	// RuntimeMS is how long the provider took, in milliseconds; 0 when every
 	// plugin of the chain was passed over.
 	RuntimeMS int64 `json:"runtime_ms"`
@@ -92,19 +101,25 @@ type AnalysisRunsReply struct {
 type AnalysisRunSummary struct {
 	AnalysisRunID string `json:"analysis_run_id"`
 	// JobID is the job that made the run.
-	JobID         string   `json:"job_id"`
-	DocumentID    *string  `json:"document_id"`
-	BranchID      *string  `json:"branch_id"`
-	Mode          string   `json:"mode" enum:"PUBLIC,RAW"`
-	PluginProfile string   `json:"plugin_profile"`
-	Modality      Modality `json:"modality" enum:"text,pdf,image,audio,binary"`
+	JobID      string  `json:"job_id"`
+	DocumentID *string `json:"document_id"`
+	BranchID   *string `json:"branch_id"`
+	Mode       string  `json:"mode" enum:"PUBLIC,RAW"`
+	// ExecutionMode is how the answer was wanted.
+	ExecutionMode ExecutionMode `json:"execution_mode" enum:"async,sync,shadow"`
+	PluginProfile string        `json:"plugin_profile"`
+	Modality      Modality      `json:"modality" enum:"text,pdf,image,audio,binary"`
 	// SourceChecksum is that of the version that was analysed: the SHA-256 of the
 	// document's bytes, in hex.
 	SourceChecksum string `json:"source_checksum"`
 	// Layers are the layers computed, in order.
-	Layers    []string  `json:"layers"`
-	CreatedBy string    `json:"created_by"`
-	CreatedAt time.Time `json:"created_at"`
+	Layers []string `json:"layers"`
+	// ShadowJobID is the job of the run's shadow, ShadowOf the job whose shadow the
+	// run is; null where there is none.
+	ShadowJobID *string   `json:"shadow_job_id"`
+	ShadowOf    *string   `json:"shadow_of"`
+	CreatedBy   string    `json:"created_by"`
+	CreatedAt   time.Time `json:"created_at"`
 }
 
 // AnalysisRunRequest names one analysis run.
@@ -122,12 +137,61 @@ type AnalysisRun struct {
 
 // LayerOutput is one computed layer of an analysis run.
 type LayerOutput struct {
-	Layer string `json:"layer"`
+	Layer string `json:"layer_name"`
 	LayerProvenance
 	// Confidence is 0 to 1.
 	Confidence float64 `json:"confidence"`
 	// Output is a JSON object; its fields depend on the layer.
 	Output json.RawMessage `json:"output"`
+}
+
+// ShadowRequest asks for the shadow of a run.
+type ShadowRequest struct {
+	AnalysisRunID string `json:"analysis_run_id"`
+}
+
+// ShadowReply sets a run and its shadow side by side. The runs themselves are
+// read one by one: together they may be larger than a message.
+type ShadowReply struct {
+	ShadowJobID string `json:"shadow_job_id"`
+	// ShadowRunID is null while the shadow has left no run.
+	ShadowRunID *string          `json:"shadow_run_id"`
+	Comparison  ShadowComparison `json:"comparison"`
+}
+
+// ShadowComparison is how a shadow differs from its run. It is empty while there
+// is no shadow.
+type ShadowComparison struct {
+	Layers map[string]LayerDifference `json:"layers"`
+	// ChangedLayers are those whose outputs differ, in the order of the run.
+	ChangedLayers []string `json:"changed_layers"`
+}
+
+// LayerDifference is how one layer of a shadow differs from that of its run.
+type LayerDifference struct {
+	// Changed says that the outputs are not the same JSON.
+	Changed bool `json:"changed"`
+	// ConfidenceDelta and RuntimeDeltaMS are the shadow's less the run's.
+	ConfidenceDelta float64 `json:"confidence_delta"`
+	RuntimeDeltaMS  int64   `json:"runtime_delta_ms"`
+}
+
+// RhetoricRequest asks for the rhetoric of a text, or of a document. With neither
+// an empty text is scored. It is answered with a RhetoricReply.
+type RhetoricRequest struct {
+	Text       string `json:"text,omitempty"`
+	DocumentID string `json:"document_id,omitempty"`
+}
+
+// RhetoricReply is the baseline output of the layer rhetoric.
+type RhetoricReply struct {
+	EthosScore     float64         `json:"ethos_score"`
+	PathosScore    float64         `json:"pathos_score"`
+	LogosScore     float64         `json:"logos_score"`
+	Strategies     []string        `json:"strategies"`
+	Devices        []string        `json:"devices"`
+	Fallacies      []string        `json:"fallacies"`
+	Explainability json.RawMessage `json:"explainability"`
 }
 
 // PluginStatus is how a plugin is doing.
@@ -138,8 +202,22 @@ const (
 	PluginOK PluginStatus = "ok"
 	// PluginDisabled plugins are switched off by a setting.
 	PluginDisabled PluginStatus = "disabled"
-	// PluginFailing plugins did not pass their health check.
+	// PluginFailing plugins did not pass their health check, or have failed so
+	// often that they are not called for a while.
 	PluginFailing PluginStatus = "failing"
+)
+
+// PluginKind is where a plugin runs.
+type PluginKind string
+
+// Kinds of plugins.
+const (
+	// PluginGo plugins are part of the program.
+	PluginGo PluginKind = "go"
+	// PluginNATS plugins are other processes that answer on PluginSubject.
+	PluginNATS PluginKind = "nats"
+	// PluginWASM plugins are WebAssembly modules.
+	PluginWASM PluginKind = "wasm"
 )
 
 // PluginsHealthRequest asks how the plugins are doing.
@@ -153,14 +231,45 @@ type PluginsHealthReply struct {
 	Profiles map[string][]string `json:"profiles"`
 }
 
-// PluginHealth is one plugin and how it is doing.
+// PluginHealth is one plugin and how it is doing, as the process that answers
+// has seen it since it started.
 type PluginHealth struct {
-	Name       string       `json:"name"`
+	Name string `json:"name"`
+	// Version, Modalities and Layers are empty while the plugin has not described
+	// itself.
 	Version    string       `json:"version"`
+	Kind       PluginKind   `json:"kind" enum:"go,nats,wasm"`
 	Modalities []Modality   `json:"modalities"`
-	Status     PluginStatus `json:"status" enum:"ok,disabled,failing"`
+	Layers     []string     `json:"layers"`
+	Health     PluginStatus `json:"health" enum:"ok,disabled,failing"`
 	// Detail says why the plugin is not ok; empty when it is.
 	Detail string `json:"detail,omitempty"`
+	// Circuit is open while the plugin is not called because it has failed too
+	// often, and half-open while one call finds out whether it is well again.
+	Circuit string `json:"circuit" enum:"closed,half-open,open"`
+	// TimeLimitMS is how long one call may take, in milliseconds.
+	TimeLimitMS int64 `json:"time_limit_ms"`
 	// Abandoned is how many calls were given up on and have not returned.
 	Abandoned int `json:"abandoned"`
+	// Latency is that of the last calls that succeeded.
+	Latency PluginLatency `json:"latency"`
+	// LastErrors are the newest failures, newest first.
+	LastErrors []PluginError `json:"last_errors"`
+}
+
+// PluginLatency is how long calls took, in milliseconds.
+type PluginLatency struct {
+	// Calls counts those that succeeded, Failures those that did not.
+	Calls    int64   `json:"calls"`
+	Failures int64   `json:"failures"`
+	AvgMS    float64 `json:"avg_ms"`
+	P95MS    float64 `json:"p95_ms"`
+	MaxMS    float64 `json:"max_ms"`
+}
+
+// PluginError is a failure of a plugin.
+type PluginError struct {
+	Time  time.Time `json:"time"`
+	Layer string    `json:"layer"`
+	Error string    `json:"error"`
 }

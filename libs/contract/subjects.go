@@ -98,9 +98,11 @@ const (
 	RPCCorpusText      = "nexus.rpc.corpus.text"
 	RPCCorpusIngestJob = "nexus.rpc.corpus.ingest_job"
 
-	RPCPluginsRuns   = "nexus.rpc.plugins.runs"
-	RPCPluginsRun    = "nexus.rpc.plugins.run"
-	RPCPluginsHealth = "nexus.rpc.plugins.health"
+	RPCPluginsRuns     = "nexus.rpc.plugins.runs"
+	RPCPluginsRun      = "nexus.rpc.plugins.run"
+	RPCPluginsHealth   = "nexus.rpc.plugins.health"
+	RPCPluginsShadow   = "nexus.rpc.plugins.shadow"
+	RPCPluginsRhetoric = "nexus.rpc.plugins.rhetoric"
 
 	RPCAuditLogs = "nexus.rpc.audit.logs"
 
@@ -260,6 +262,15 @@ func CancelSubject(jobID string) (string, error) {
 func SubmitSubject(owner, jobType string) (string, error) {
 	return subject("nexus", "submit", owner, jobType)
 }
+
+// PluginSubject is where a plugin outside our processes is called, as a NATS micro
+// service of any language; see PluginCall.
+func PluginSubject(name string) (string, error) {
+	return subject("nexus", "plugin", name)
+}
+
+// PatternPlugins matches every PluginSubject.
+const PatternPlugins = "nexus.plugin.*"
 
 // SubmitPattern is all that one owner may publish to.
 func SubmitPattern(owner string) string { return "nexus.submit." + owner + ".>" }

@@ -20,6 +20,10 @@ const (
 	Admin      Role = "admin"
 )
 
+// Plugin is the role of a key that may serve the plugin named like its owner, and
+// nothing else: it is below every other role and allows nothing.
+const Plugin Role = "plugin"
+
 // Roles lists the roles, lowest first.
 func Roles() []Role { return []Role{Viewer, Operator, Researcher, Admin} }
 
@@ -31,6 +35,19 @@ func ParseRole(s string) (Role, error) {
 	default:
 		return "", fmt.Errorf("role %q: want viewer, operator, researcher or admin", s)
 	}
+}
+
+// ParseKeyRole refuses anything that is no role of a key: besides the roles that
+// ParseRole knows there is Plugin.
+func ParseKeyRole(s string) (Role, error) {
+	if Role(s) == Plugin {
+		return Plugin, nil
+	}
+	r, err := ParseRole(s)
+	if err != nil {
+		return "", fmt.Errorf("role %q: want viewer, operator, researcher, admin or plugin", s)
+	}
+	return r, nil
 }
 
 func (r Role) level() int {

@@ -40,6 +40,23 @@ func TestUnknownRolesAllowNothing(t *testing.T) {
 	}
 }
 
+// A plugin may serve its plugin, which is no question of roles.
+func TestPluginsAreBelowEveryRole(t *testing.T) {
+	t.Parallel()
+	for _, required := range append(identity.Roles(), identity.Plugin) {
+		require.False(t, identity.Plugin.Allows(required))
+		require.False(t, required.Allows(identity.Plugin))
+	}
+	got, err := identity.ParseKeyRole("plugin")
+	require.NoError(t, err)
+	require.Equal(t, identity.Plugin, got)
+	_, err = identity.ParseRole("plugin")
+	require.Error(t, err)
+	_, err = identity.ParseKeyRole("root")
+	require.ErrorContains(t, err, "or plugin")
+	require.Empty(t, identity.Caller{Role: identity.Plugin, RawModeEnabled: true}.Modes(true))
+}
+
 func TestParseRole(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, []identity.Role{"viewer", "operator", "researcher", "admin"}, identity.Roles())

@@ -27,7 +27,7 @@ func TestRolesMayDoWhatTheyNeedAndNoMore(t *testing.T) {
 				want := rights{}
 				switch {
 				case schema != owner:
-				case table == "schema_migrations", table == "schema_migration_locks":
+				case table == "schema_migrations", table == "schema_migration_locks", table == "schema_compatibility":
 					want = rights{read: true}
 				case owner == "audit":
 					want = rights{read: true, add: true}

@@ -149,7 +149,7 @@ func (w *Worker) runHandler(ctx context.Context, i *item) (Result, error) {
 		}()
 		result, err := handler(ctx, Job{
 			ID: g.JobID, Type: g.JobType, Attempt: g.Attempt, MaxAttempts: g.MaxAttempts,
-			Payload: payload, CreatedBy: g.CreatedBy, RequestID: g.RequestID,
+			Payload: payload, ExecutionMode: g.ExecutionMode, CreatedBy: g.CreatedBy, RequestID: g.RequestID,
 			report: func(percent float64, message string) { w.progress(i, percent, message) },
 		})
 		done <- handled{result, err}

@@ -61,6 +61,8 @@ type Job struct {
 	Attempt     int
 	MaxAttempts int
 	Payload     json.RawMessage
+	// ExecutionMode is how the submitter wanted the answer.
+	ExecutionMode contract.ExecutionMode
 	// CreatedBy is the verified owner of the key that submitted the job.
 	CreatedBy string
 	RequestID string

@@ -32,6 +32,7 @@ type operation struct {
 func operations() []operation {
 	bodies := map[string]string{
 		"POST /api/v1/jobs/submit":       `{"job_type":"analyze"}`,
+		"POST /api/v1/analyze":           `{"document_id":"` + uuid.NewString() + `","execution_mode":"async"}`,
 		"POST /api/v1/auth/keys":         `{"owner":"new","role":"viewer"}`,
 		"PATCH /api/v1/auth/keys/{id}":   `{"enabled":false}`,
 		"PUT /api/v1/features/{name}":    `{"enabled":false}`,

@@ -141,7 +141,7 @@ func subjects() map[string][]string {
 			contract.RPCJobsRetry, contract.RPCJobsRetryMany, contract.RPCJobsSetType, contract.RPCJobsWorkers, contract.RPCJobsQueues, contract.RPCJobsPause,
 		},
 		"corpus":  {contract.RPCCorpusDocuments, contract.RPCCorpusDocument, contract.RPCCorpusIngestJob},
-		"plugins": {contract.RPCPluginsRuns, contract.RPCPluginsRun},
+		"plugins": {contract.RPCPluginsRuns, contract.RPCPluginsRun, contract.RPCPluginsShadow, contract.RPCPluginsHealth, contract.RPCPluginsRhetoric},
 		"audit": {
 			contract.RPCAuditLogs, contract.RPCDeadLetters, contract.RPCDeadLetter, contract.RPCDeadLetterReplay, contract.RPCDeadLetterDiscard,
 		},
@@ -192,6 +192,9 @@ func (w *world) defaults() {
 		contract.RPCCorpusIngestJob:   always(contract.IngestJob{IngestBatchResult: contract.IngestBatchResult{Status: contract.IngestCompleted}}),
 		contract.RPCPluginsRuns:       always(contract.AnalysisRunsReply{Runs: []contract.AnalysisRunSummary{}}),
 		contract.RPCPluginsRun:        always(contract.AnalysisRun{}),
+		contract.RPCPluginsShadow:     always(contract.ShadowReply{ShadowJobID: uuid.NewString()}),
+		contract.RPCPluginsHealth:     always(contract.PluginsHealthReply{Plugins: []contract.PluginHealth{}}),
+		contract.RPCPluginsRhetoric:   always(contract.RhetoricReply{Strategies: []string{}}),
 		contract.RPCDeadLetters:       always(contract.DeadLettersReply{DeadLetters: []contract.DeadLetterSummary{}}),
 		contract.RPCDeadLetter:        always(contract.DeadLetter{}),
 		contract.RPCDeadLetterReplay:  always(contract.DeadLetter{}),

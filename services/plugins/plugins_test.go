@@ -35,8 +35,8 @@ func defaults(t *testing.T, environ map[string]string) plugins.Config {
 func TestDefaults(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, plugins.Config{
-		CallTimeout: 10 * time.Second, OutputLimit: 256 << 10, MaxAbandoned: 4, MaxTextBytes: 16 << 20,
-		WorkerConcurrency: 2,
+		CallTimeout: 10 * time.Second, OutputLimit: 256 << 10, MaxCalls: 8, Failures: 5, RestFor: 30 * time.Second, WASMMemory: 64,
+		MaxTextBytes: 16 << 20, WorkerConcurrency: 2,
 	}, defaults(t, nil))
 	require.True(t, defaults(t, map[string]string{"NEXUS_PLUGIN_ML_ENABLED": "true"}).MLEnabled)
 }
@@ -45,12 +45,15 @@ func TestBadSettingsAreAllNamed(t *testing.T) {
 	t.Parallel()
 	var cfg plugins.Config
 	err := config.Load(&cfg, map[string]string{
-		"NEXUS_PLUGIN_CALL_TIMEOUT": "0s", "NEXUS_PLUGIN_OUTPUT_LIMIT": "1", "NEXUS_PLUGIN_MAX_ABANDONED": "0",
+		"NEXUS_PLUGIN_CALL_TIMEOUT": "0s", "NEXUS_PLUGIN_OUTPUT_LIMIT": "1", "NEXUS_PLUGIN_MAX_CALLS": "0",
+		"NEXUS_PLUGIN_NATS_NAMES": "a.b", "NEXUS_PLUGIN_TIMEOUTS": "keywords=0s", "NEXUS_PLUGIN_PROFILES": "ml_only=x",
+		"NEXUS_PLUGIN_BREAKER_FAILURES": "0", "NEXUS_PLUGIN_BREAKER_REST": "-1s", "NEXUS_PLUGIN_WASM_MEMORY_MIB": "0",
 		"NEXUS_PLUGIN_MAX_TEXT_BYTES": "0", "NEXUS_PLUGIN_WORKER_CONCURRENCY": "0",
 	})
 	for _, name := range []string{
-		"PLUGIN_CALL_TIMEOUT", "PLUGIN_OUTPUT_LIMIT", "PLUGIN_MAX_ABANDONED", "PLUGIN_MAX_TEXT_BYTES",
-		"PLUGIN_WORKER_CONCURRENCY",
+		"PLUGIN_CALL_TIMEOUT", "PLUGIN_OUTPUT_LIMIT", "PLUGIN_MAX_CALLS", "PLUGIN_MAX_TEXT_BYTES",
+		"PLUGIN_WORKER_CONCURRENCY", "PLUGIN_NATS_NAMES", "PLUGIN_TIMEOUTS", "PLUGIN_PROFILES", "PLUGIN_BREAKER_FAILURES",
+		"PLUGIN_BREAKER_REST", "PLUGIN_WASM_MEMORY_MIB",
 	} {
 		require.ErrorContains(t, err, "NEXUS_"+name)
 	}

@@ -131,8 +131,8 @@ func templateFuncs() template.FuncMap {
 	word := func(s string) func() string { return func() string { return s } }
 	return template.FuncMap{
 		"sys": word(AccountSystem), "auth": word(AccountAuth), "nexus": word(AccountNexus),
-		"edge": word(AccountEdge), "worker": word(AccountWorker),
-		"submit": word(contract.PatternSubmit), "events": word(contract.PatternEvents),
+		"edge": word(AccountEdge), "worker": word(AccountWorker), "plugin": word(AccountPlugin),
+		"submit": word(contract.PatternSubmit), "events": word(contract.PatternEvents), "plugins": word(contract.PatternPlugins),
 		"maxPayload": func() int { return MaxPayload },
 		"quote":      quote, "list": quoteAll, "in": usersIn,
 	}

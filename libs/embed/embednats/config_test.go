@@ -84,7 +84,7 @@ func TestConfigSaysWhatWasAsked(t *testing.T) {
 	require.EqualValues(t, embednats.MaxPayload, loaded.MaxPayload)
 	require.Equal(t, "SYS", loaded.SystemAccount)
 	require.Equal(t, "AUTH", loaded.AuthCallout.Account)
-	require.Equal(t, []string{"EDGE", "WORKER"}, loaded.AuthCallout.AllowedAccounts)
+	require.Equal(t, []string{"EDGE", "WORKER", "PLUGIN"}, loaded.AuthCallout.AllowedAccounts)
 	require.Len(t, loaded.AuthCallout.AuthUsers, len(siteUsers()))
 	require.Len(t, loaded.Nkeys, len(siteUsers()))
 	require.Empty(t, loaded.Users, "nobody has a password")

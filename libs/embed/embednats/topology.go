@@ -24,6 +24,9 @@ const (
 	// AccountWorker holds workers that are not ours. Nothing is imported into it
 	// yet.
 	AccountWorker = "WORKER"
+	// AccountPlugin holds plugins that are not ours. Nothing is imported into it; a
+	// call reaches it from AccountNexus, and one answer comes back.
+	AccountPlugin = "PLUGIN"
 )
 
 // Topology is who may connect, and what each may do.
@@ -44,8 +47,8 @@ type ServiceUser struct {
 	Name string
 	// PublicKey is the user nkey (U...).
 	PublicKey string
-	// Account is AccountNexus, AccountAuth or AccountSystem. The other two are
-	// filled by the callout alone.
+	// Account is AccountNexus, AccountAuth or AccountSystem. The others are filled
+	// by the callout alone.
 	Account string
 	// Permissions say what the user may do inside its account.
 	Permissions Permissions

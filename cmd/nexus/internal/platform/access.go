@@ -91,7 +91,8 @@ func permissions(service string) embednats.Permissions {
 		work()
 	case "plugins":
 		work()
-		say("nexus.rpc.corpus.>", contract.RPCAuthAllowed)
+		// Plugins of others live in an account of their own; a call reaches them there.
+		say("nexus.rpc.corpus.>", contract.RPCAuthAllowed, contract.PatternPlugins)
 	case "audit":
 		// Where dead letters come from is where they are replayed to.
 		say(contract.PatternSubmit, contract.PatternCommands, contract.PatternRuns, contract.PatternEvents)

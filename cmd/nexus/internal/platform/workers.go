@@ -65,6 +65,7 @@ func RunWorkers(ctx context.Context, opts Options, w Workers) (processed int, er
 func (p *process) workerFor(queue string, b *base) ([]run.Component, error) {
 	cfg, want := p.opts.Config, p.opts.workers
 	var w *worker.Worker
+	var beside []run.Component
 	var err error
 	switch queue {
 	case contract.QueueCorpus:
@@ -72,7 +73,7 @@ func (p *process) workerFor(queue string, b *base) ([]run.Component, error) {
 		w, err = corpus.NewWorker(cfg.Corpus, corpus.Deps{NC: b.nc, JS: b.js, DB: b.db, Log: b.log, Tracer: b.tracer, Worker: p.worker})
 	case contract.QueuePlugins:
 		cfg.Plugins.WorkerConcurrency = want.concurrency(cfg.Plugins.WorkerConcurrency)
-		w, err = plugins.NewWorker(cfg.Plugins, plugins.Deps{NC: b.nc, JS: b.js, DB: b.db, Log: b.log, Tracer: b.tracer, Worker: p.worker})
+		w, beside, err = plugins.NewWorker(cfg.Plugins, plugins.Deps{NC: b.nc, JS: b.js, DB: b.db, Log: b.log, Tracer: b.tracer, Worker: p.worker})
 	default:
 		return nil, fmt.Errorf("there is no queue %q", queue)
 	}
@@ -80,7 +81,7 @@ func (p *process) workerFor(queue string, b *base) ([]run.Component, error) {
 		return nil, fmt.Errorf("start the %s worker: %w", queue, err)
 	}
 	w.LimitTo(want.limit)
-	return []run.Component{w}, nil
+	return append(beside, w), nil
 }
 
 // limitOfWait is how long a wait for servers may last: a worker that ends when no

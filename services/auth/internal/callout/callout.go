@@ -1,5 +1,6 @@
 // Package callout answers the NATS server's question who a client is: an API
-// key becomes a user of the EDGE account with the rights of the key's role.
+// key becomes a user of the EDGE account with the rights of the key's role, or,
+// where its role is plugin, of the PLUGIN account.
 //
 // Our own services do not come here: the server knows their keys.
 package callout
@@ -30,9 +31,10 @@ const (
 	headerXKey = "Nats-Server-Xkey"
 	// queue lets one of several replicas answer.
 	queue = "nexus-auth"
-	// account is the only account anybody is let into here. Whoever holds the
-	// issuer's key could name any, so it is not taken from anywhere.
-	account = "EDGE"
+	// Clients and plugins are let into these accounts, and nobody into any other.
+	// Whoever holds the issuer's key could name any, so it is not taken from anywhere.
+	clientAccount = "EDGE"
+	pluginAccount = "PLUGIN"
 	// validFor bounds a connection: the server ends it, the client comes back,
 	// and a key that was disabled meanwhile is refused.
 	validFor = 10 * time.Minute
@@ -205,7 +207,10 @@ func (s *Service) admit(ctx context.Context, request *jwt.AuthorizationRequestCl
 	}
 	claims := jwt.NewUserClaims(request.UserNkey)
 	claims.Name = who.Owner
-	claims.Audience = account
+	claims.Audience = clientAccount
+	if identity.Role(who.Role) == identity.Plugin {
+		claims.Audience = pluginAccount
+	}
 	until := s.now().Add(validFor)
 	if who.ExpiresAt != nil && who.ExpiresAt.Before(until) {
 		until = *who.ExpiresAt
@@ -267,6 +272,9 @@ func (s *Service) tell(ctx context.Context, hash string, who contract.VerifyRepl
 // messages, and answers to themselves; operators and above may submit in their
 // own name. Who logged in from where, and changes of keys, are for admins.
 func permissions(who contract.VerifyReply) jwt.Permissions {
+	if identity.Role(who.Role) == identity.Plugin {
+		return pluginPermissions(who.Owner)
+	}
 	p := jwt.Permissions{}
 	p.Sub.Allow.Add(contract.PatternJobEvents, contract.RejectionPattern(who.Owner), contract.InboxPattern(who.Owner))
 	if identity.Role(who.Role).Allows(identity.Admin) {
@@ -276,6 +284,22 @@ func permissions(who contract.VerifyReply) jwt.Permissions {
 		p.Pub.Allow.Add(contract.SubmitPattern(who.Owner))
 	} else {
 		p.Pub.Deny.Add(">")
+	}
+	return p
+}
+
+// answerPluginWithin is how long a plugin may answer a call.
+const answerPluginWithin = 11 * time.Minute
+
+// pluginPermissions let a plugin be called under its owner's name, tell of itself
+// as NATS micro services do, and answer each call once. It may say nothing of its
+// own accord.
+func pluginPermissions(owner string) jwt.Permissions {
+	p := jwt.Permissions{Resp: &jwt.ResponsePermission{MaxMsgs: 1, Expires: answerPluginWithin}}
+	p.Pub.Deny.Add(">")
+	p.Sub.Allow.Add("nexus.plugin." + owner)
+	for _, verb := range []string{"PING", "INFO", "STATS"} {
+		p.Sub.Allow.Add("$SRV."+verb, "$SRV."+verb+"."+owner, "$SRV."+verb+"."+owner+".*")
 	}
 	return p
 }

@@ -76,7 +76,7 @@ func (k *Keyring) Create(ctx context.Context, req contract.CreateKeyRequest) (co
 	if !contract.ValidToken(req.Owner) {
 		return contract.CreatedKey{}, fault.Unprocessablef("owner must have 1 to %d of a-z A-Z 0-9 _ -", contract.MaxToken)
 	}
-	role, err := identity.ParseRole(req.Role)
+	role, err := identity.ParseKeyRole(req.Role)
 	if err != nil {
 		return contract.CreatedKey{}, fault.Unprocessablef("%s", err)
 	}
@@ -116,7 +116,7 @@ func (k *Keyring) Update(ctx context.Context, req contract.UpdateKeyRequest) (co
 		return contract.APIKey{}, err
 	}
 	if req.Role != nil {
-		if _, err := identity.ParseRole(*req.Role); err != nil {
+		if _, err := identity.ParseKeyRole(*req.Role); err != nil {
 			return contract.APIKey{}, fault.Unprocessablef("%s", err)
 		}
 	}

@@ -85,7 +85,7 @@ func (k Key) Good(at time.Time) bool {
 }
 
 func (r keyRow) key() (Key, error) {
-	role, err := identity.ParseRole(r.Role)
+	role, err := identity.ParseKeyRole(r.Role)
 	if err != nil {
 		return Key{}, fmt.Errorf("key %s: %w", r.ID, err)
 	}

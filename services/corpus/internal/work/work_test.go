@@ -158,7 +158,8 @@ func TestIngestBatchWaitsForWhatIsUnavailable(t *testing.T) {
 	require.NoError(t, os.WriteFile(inTheWay, nil, 0o600))
 	on := func(root string) worker.Handler {
 		return work.IngestBatch(ingest.New(ingest.Config{CorpusRoot: root, MaxFileBytes: 1000, MaxFiles: 3, Parallel: 2},
-			b.store, objectstore.New(filepath.Join(inTheWay, "of", "this")), zerolog.Nop()), 3)
+			b.store, objectstore.New(filepath.Join(inTheWay, "of", "this")),
+			extract.New(pdf.NewReader(pdf.Limits{Memory: 64 << 20, Time: time.Minute, Text: 1000, Parallel: 1}), zerolog.Nop()), zerolog.Nop()), 3)
 	}
 	unavailable := func(root, says string, j worker.Job) {
 		t.Helper()

@@ -76,8 +76,13 @@ func Table() []Rule {
 		{get, "/api/v1/documents/{id}", identity.Viewer},
 		{post, "/api/v1/ingest/batch", identity.Operator},
 		{get, "/api/v1/ingest/jobs/{id}", identity.Viewer},
+
+		{post, "/api/v1/analyze", identity.Operator},
 		{get, "/api/v1/analysis/runs", identity.Viewer},
 		{get, "/api/v1/analysis/runs/{id}", identity.Viewer},
+		{get, "/api/v1/analysis/runs/{id}/shadow", identity.Viewer},
+		{post, "/api/v1/rhetorical_analysis", identity.Operator},
+		{get, "/api/v1/plugins", identity.Viewer},
 
 		{get, "/api/v1/audit/logs", identity.Admin},
 		{get, "/api/v1/audit/logs/export", identity.Admin},

@@ -188,7 +188,7 @@ func (a *Admission) learn(ctx context.Context, memory, subject string, req any) 
 		a.refuse(memory, heard, err)
 		return identity.Caller{}, err
 	}
-	role, err := identity.ParseRole(reply.Role)
+	role, err := identity.ParseKeyRole(reply.Role)
 	if err != nil {
 		return identity.Caller{}, fmt.Errorf("verify a caller: %w", err)
 	}

@@ -47,11 +47,9 @@ func (a *Admission) Admit(ctx context.Context, caller identity.Caller, ask Ask) 
 	if err := RequireRole(caller, identity.Operator); err != nil {
 		return contract.Submission{}, err
 	}
-	if ask.ExecutionMode != contract.ModeAsync && ask.ExecutionMode != contract.ModeSync {
-		return contract.Submission{}, fault.Unprocessablef("Unknown execution_mode '%s': want async or sync", ask.ExecutionMode)
-	}
-	if ask.ExecutionMode == contract.ModeAsync && !a.opts.AsyncEnabled {
-		return contract.Submission{}, fault.Invalidf("async_disabled", "Async jobs are disabled by feature flag")
+	mode, err := a.executionMode(ctx, caller, ask)
+	if err != nil {
+		return contract.Submission{}, err
 	}
 	t, err := a.jobType(ctx, ask.JobType)
 	if err != nil {
@@ -80,7 +78,7 @@ func (a *Admission) Admit(ctx context.Context, caller identity.Caller, ask Ask) 
 		return contract.Submission{}, err
 	}
 	sub := contract.Submission{
-		JobID: id, JobType: ask.JobType, ExecutionMode: ask.ExecutionMode, Payload: payload, IdempotencyKey: ask.IdempotencyKey,
+		JobID: id, JobType: ask.JobType, ExecutionMode: mode, Payload: payload, IdempotencyKey: ask.IdempotencyKey,
 		MaxAttempts: ask.MaxAttempts, Priority: ask.Priority, RunAt: ask.RunAt, TimeoutSeconds: ask.TimeoutSeconds, Tags: ask.Tags, Webhook: ask.Webhook,
 		CreatedBy: caller.Owner, RequestID: ask.RequestID, TraceParent: telemetry.TraceParent(ctx),
 	}
@@ -94,6 +92,32 @@ func (a *Admission) Admit(ctx context.Context, caller identity.Caller, ask Ask) 
 		sub.RequestHash, err = requestHash(ask, payload)
 	}
 	return sub, err
+}
+
+// executionMode is how an ask will be answered. Shadow is sync where the platform
+// or the feature says no to it.
+func (a *Admission) executionMode(ctx context.Context, caller identity.Caller, ask Ask) (contract.ExecutionMode, error) {
+	switch ask.ExecutionMode {
+	case contract.ModeSync:
+		return contract.ModeSync, nil
+	case contract.ModeAsync:
+		if !a.opts.AsyncEnabled {
+			return "", fault.Invalidf("async_disabled", "Async jobs are disabled by feature flag")
+		}
+		return contract.ModeAsync, nil
+	case contract.ModeShadow:
+		if ask.JobType != contract.JobAnalyze {
+			return "", fault.Unprocessablef("execution_mode shadow is for %s jobs", contract.JobAnalyze)
+		}
+		// The shadow itself is async.
+		open, err := a.Open(ctx, contract.FeatureShadowExecution, caller.Role)
+		if err != nil || !open || !a.opts.AsyncEnabled {
+			return contract.ModeSync, err
+		}
+		return contract.ModeShadow, nil
+	default:
+		return "", fault.Unprocessablef("Unknown execution_mode '%s': want async, sync or shadow", ask.ExecutionMode)
+	}
 }
 
 // checkTerms checks how and when a job is to be run.

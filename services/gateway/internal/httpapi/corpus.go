@@ -25,14 +25,6 @@ func (s *Server) corpusRoutes() {
 		func(ctx context.Context, in *ingestFilesQuery) (*body[contract.IngestJob], error) {
 			return ask[contract.IngestJob](ctx, s, contract.RPCCorpusIngestJob, contract.IngestJobRequest{IngestJobID: in.ID, FilesOffset: in.Offset, FilesLimit: in.Limit})
 		})
-	register(s, route{method: http.MethodGet, path: "/api/v1/analysis/runs", id: "list-analysis-runs", summary: "List analysis runs, newest first", tag: "Analysis", errors: missing[1:]},
-		func(ctx context.Context, in *runsQuery) (*body[contract.AnalysisRunsReply], error) {
-			return ask[contract.AnalysisRunsReply](ctx, s, contract.RPCPluginsRuns, contract.AnalysisRunsRequest{Limit: in.Limit, Offset: in.Offset, DocumentID: in.DocumentID})
-		})
-	register(s, route{method: http.MethodGet, path: "/api/v1/analysis/runs/{id}", id: "get-analysis-run", summary: "Read an analysis run with its layers", tag: "Analysis", errors: missing},
-		func(ctx context.Context, in *byID) (*body[contract.AnalysisRun], error) {
-			return ask[contract.AnalysisRun](ctx, s, contract.RPCPluginsRun, contract.AnalysisRunRequest{AnalysisRunID: in.ID})
-		})
 }
 
 // ingestFilesQuery selects files of an ingest. Without a limit there are as many
@@ -41,9 +33,4 @@ type ingestFilesQuery struct {
 	ID     string `path:"id" format:"uuid" doc:"The id."`
 	Limit  int    `query:"limit" minimum:"1" maximum:"100000" doc:"How many files at most. Default: as many as one answer holds."`
 	Offset int    `query:"offset" minimum:"0" maximum:"10000000" default:"0" doc:"How many files to pass over: files_next_offset of the page before."`
-}
-
-type runsQuery struct {
-	Page
-	DocumentID string `query:"document_id" format:"uuid" doc:"Only the runs of this document."`
 }

@@ -17,7 +17,7 @@ import (
 type submitBody struct {
 	JobType        string          `json:"job_type" minLength:"1" maxLength:"64" doc:"The kind of job, for example ingest_batch." example:"ingest_batch"`
 	Payload        json.RawMessage `json:"payload,omitempty" doc:"The job's input: a JSON object of at most NEXUS_MAX_PAYLOAD_BYTES (8 MiB)."`
-	ExecutionMode  string          `json:"execution_mode,omitempty" enum:"async,sync" default:"async" doc:"async answers once the job is recorded, sync once it is finished."`
+	ExecutionMode  string          `json:"execution_mode,omitempty" enum:"async,sync,shadow" default:"async" doc:"async answers once the job is recorded, sync once it is finished. shadow is for analyze jobs: sync, and the work is done once more by a job of its own; where it is off, it is sync."`
 	IdempotencyKey string          `json:"idempotency_key,omitempty" maxLength:"200" doc:"Repeating a submit with the same key gives the same job. A key belongs to its caller and job type."`
 	MaxAttempts    int             `json:"max_attempts,omitempty" minimum:"1" maximum:"10" doc:"How often the job may be tried. Default: that of the job type, usually 3."`
 	Priority       string          `json:"priority,omitempty" enum:"high,normal,low" doc:"The lane of the queue. Default: normal."`
@@ -58,8 +58,9 @@ type submitted struct {
 	JobID         string                 `json:"job_id" format:"uuid"`
 	Status        contract.Status        `json:"status" enum:"accepted,queued,running,retry_wait,succeeded,failed,cancelled"`
 	JobType       string                 `json:"job_type"`
-	ExecutionMode contract.ExecutionMode `json:"execution_mode" enum:"async,sync"`
+	ExecutionMode contract.ExecutionMode `json:"execution_mode" enum:"async,sync,shadow"`
 	ErrorText     string                 `json:"error_text,omitempty" doc:"Why the job failed; only of one that has, and whose end was waited for."`
+	ShadowJobID   string                 `json:"shadow_job_id,omitempty" format:"uuid" doc:"The job that does the work once more, in execution mode shadow."`
 }
 
 type submitOutput struct {
@@ -79,7 +80,7 @@ func (s *Server) submitJob(ctx context.Context, in *submitInput) (*submitOutput,
 		return nil, err
 	}
 	var finished <-chan await.End
-	if sub.ExecutionMode == contract.ModeSync {
+	if sub.ExecutionMode != contract.ModeAsync {
 		// Listening begins before the job exists, so its end cannot be missed.
 		ch, stop, err := s.deps.Watcher.Watch(sub.JobID)
 		if err != nil {
@@ -88,13 +89,21 @@ func (s *Server) submitJob(ctx context.Context, in *submitInput) (*submitOutput,
 		defer stop()
 		finished = ch
 	}
-	verdict, err := s.deps.Submitter.Submit(ctx, sub)
+	subs := []contract.Submission{sub}
+	if sub.ExecutionMode == contract.ModeShadow {
+		if subs, err = withShadow(sub); err != nil {
+			return nil, err
+		}
+	}
+	verdict, err := s.record(ctx, subs)
 	if err != nil {
 		return nil, err
 	}
 	out := &submitOutput{Status: http.StatusOK, Body: submitted{JobID: sub.JobID, Status: verdict.Status, JobType: sub.JobType, ExecutionMode: sub.ExecutionMode}}
+	if len(subs) > 1 {
+		out.Body.ShadowJobID = subs[1].JobID
+	}
 	if verdict.Status == contract.StatusAccepted {
-		s.keepAccepted(ctx, sub)
 		out.Status = http.StatusAccepted
 	}
 	switch {

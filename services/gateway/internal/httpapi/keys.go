@@ -53,7 +53,7 @@ func (timeField) Schema(huma.Registry) *huma.Schema {
 type createKeyInput struct {
 	Body struct {
 		Owner              string     `json:"owner" minLength:"1" maxLength:"64" pattern:"^[A-Za-z0-9_-]+$" doc:"Who the key is for. An owner has one key." example:"ann"`
-		Role               string     `json:"role" enum:"viewer,operator,researcher,admin"`
+		Role               string     `json:"role" enum:"viewer,operator,researcher,admin,plugin"`
 		RawModeEnabled     bool       `json:"raw_mode_enabled,omitempty" doc:"Allow RAW mode, if the role does."`
 		RateLimitPerMinute *int       `json:"rate_limit_per_minute,omitempty" minimum:"1" maximum:"1000000" doc:"Requests a minute. Default: that of the role."`
 		ExpiresAt          *time.Time `json:"expires_at,omitempty" doc:"When the key stops being good. Default: never."`
@@ -107,7 +107,7 @@ type updateKeyInput struct {
 	ID   string `path:"id" format:"uuid" doc:"The id of the key."`
 	Body struct {
 		Enabled            *bool      `json:"enabled,omitempty" doc:"A disabled key is good for nothing."`
-		Role               *string    `json:"role,omitempty" enum:"viewer,operator,researcher,admin"`
+		Role               *string    `json:"role,omitempty" enum:"viewer,operator,researcher,admin,plugin"`
 		RawModeEnabled     *bool      `json:"raw_mode_enabled,omitempty"`
 		RateLimitPerMinute limitField `json:"rate_limit_per_minute,omitempty"`
 		ExpiresAt          timeField  `json:"expires_at,omitempty"`

@@ -126,6 +126,7 @@ func (s *Server) routes() {
 	s.eventRoutes()
 	s.webhookRoutes()
 	s.corpusRoutes()
+	s.analysisRoutes()
 	s.auditRoutes()
 	s.deadLetterRoutes()
 }

@@ -232,7 +232,9 @@ func (r *Recorder) accept(s contract.Submission) (store.NewJob, *contract.Submit
 	if s.MaxAttempts < 1 || s.MaxAttempts > contract.MaxAttemptsLimit {
 		return refuse(contract.CodeInvalid, fmt.Sprintf("max_attempts is %d: want 1 to %d.", s.MaxAttempts, contract.MaxAttemptsLimit))
 	}
-	if s.ExecutionMode != contract.ModeAsync && s.ExecutionMode != contract.ModeSync {
+	switch s.ExecutionMode {
+	case contract.ModeAsync, contract.ModeSync, contract.ModeShadow:
+	default:
 		return refuse(contract.CodeInvalid, fmt.Sprintf("Unknown execution_mode '%s'", s.ExecutionMode))
 	}
 	if s.Priority != "" && !contract.ValidPriority(s.Priority) {

@@ -55,7 +55,7 @@ const claimJobs = `
 			progress = NULL, progress_text = NULL
 		FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS c (id, token, worker), (SELECT clock_timestamp() AS now) AS t
 		WHERE j.id = ANY(ARRAY[c.id]) AND j.status = ANY($6) AND j.next_run_at <= t.now AND NOT (` + inPausedQueue + `)
-		RETURNING ` + changedColumns + `, j.lease_token, j.lease_owner, j.timeout_seconds, j.lease_expires_at
+		RETURNING ` + changedColumns + `, j.lease_token, j.lease_owner, j.timeout_seconds, j.execution_mode, j.lease_expires_at
 	), watched AS (
 		INSERT INTO jobs.claims (look_at, job_ids) SELECT min(lease_expires_at), array_agg(id) FROM granted HAVING count(*) > 0
 	)
@@ -63,7 +63,7 @@ const claimJobs = `
 
 // grantedColumns are the columns scanned by scanGrants, in order. A payload too
 // large for a reply stays where it is.
-const grantedColumns = changedColumns + `, j.lease_token, j.lease_owner, j.timeout_seconds, octet_length(i.payload),
+const grantedColumns = changedColumns + `, j.lease_token, j.lease_owner, j.timeout_seconds, j.execution_mode, octet_length(i.payload),
 	CASE WHEN octet_length(i.payload) <= 262144 THEN i.payload END`
 
 // Claim gives each lease its job where the job is ready, and returns the
@@ -114,9 +114,10 @@ func scanGrants(rows pgx.Rows) (jobs []changed, grants []Granted, err error) {
 			worker  string
 			payload []byte
 			timeout int
+			mode    string
 			size    int
 		)
-		c, err := scanChanged(rows, &token, &worker, &timeout, &size, &payload)
+		c, err := scanChanged(rows, &token, &worker, &timeout, &mode, &size, &payload)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -127,7 +128,7 @@ func scanGrants(rows pgx.Rows) (jobs []changed, grants []Granted, err error) {
 		jobs = append(jobs, c)
 		grants = append(grants, Granted{JobID: c.ID, Grant: contract.Grant{
 			JobID: c.ID.String(), JobType: c.JobType, LeaseToken: token.String(), Attempt: c.Attempt, MaxAttempts: c.MaxAttempts,
-			TimeoutSeconds: timeout, CreatedBy: c.CreatedBy, RequestID: deref(c.RequestID), TraceParent: deref(c.TraceParent), Payload: payload,
+			TimeoutSeconds: timeout, ExecutionMode: contract.ExecutionMode(mode), CreatedBy: c.CreatedBy, RequestID: deref(c.RequestID), TraceParent: deref(c.TraceParent), Payload: payload,
 			PayloadBytes: size,
 		}})
 	}

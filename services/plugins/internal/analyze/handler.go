@@ -1,9 +1,11 @@
 package analyze
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -20,19 +22,34 @@ type Handler struct {
 	documents *document.Reader
 	gate      *Gate
 	store     *store.Store
+	// shadows holds a token for each shadow at work.
+	shadows chan struct{}
 }
 
-// NewHandler makes a handler.
-func NewHandler(documents *document.Reader, gate *Gate, runs *store.Store) *Handler {
-	return &Handler{documents: documents, gate: gate, store: runs}
+// NewHandler makes a handler. Of the jobs at work at most shadows are shadows of
+// others, at least one.
+func NewHandler(documents *document.Reader, gate *Gate, runs *store.Store, shadows int) *Handler {
+	return &Handler{documents: documents, gate: gate, store: runs, shadows: make(chan struct{}, max(1, shadows))}
 }
+
+// shadowWait is how long a shadow is put off that finds no room.
+const shadowWait = 5 * time.Second
 
 // Handle implements [worker.Handler]. A job that has left a run behind, in an
 // attempt that ended before it could say so, gives the result of that run.
 func (h *Handler) Handle(ctx context.Context, job worker.Job) (worker.Result, error) {
-	req, err := parse(job.Payload)
+	req, err := parse(job.ID, job.Payload)
 	if err != nil {
 		return worker.Result{}, worker.Permanent(err)
+	}
+	if req.shadowOf != nil {
+		// Shadows that are slow must not take the room of those who wait.
+		select {
+		case h.shadows <- struct{}{}:
+			defer func() { <-h.shadows }()
+		default:
+			return worker.Result{}, worker.Snooze(shadowWait)
+		}
 	}
 	id := runID(job.ID)
 	run, err := h.store.Run(ctx, id)
@@ -55,7 +72,7 @@ func (h *Handler) analyze(ctx context.Context, job worker.Job, id uuid.UUID, req
 	doc, err := h.documents.Read(ctx, req.documentID.String())
 	var refused *document.RefusedError
 	if errors.As(err, &refused) {
-		return contract.AnalysisRun{}, worker.Permanent(refused)
+		return contract.AnalysisRun{}, worker.Permanent(refused.Fault())
 	}
 	if err != nil {
 		return contract.AnalysisRun{}, err
@@ -72,16 +89,26 @@ func (h *Handler) analyze(ctx context.Context, job worker.Job, id uuid.UUID, req
 		AnalysisRunSummary: contract.AnalysisRunSummary{
 			AnalysisRunID: id.String(), JobID: job.ID, DocumentID: &doc.ID, Mode: string(req.mode),
 			PluginProfile: plugins.Profile(req.profile), Modality: doc.Modality, SourceChecksum: doc.Checksum,
-			CreatedBy: job.CreatedBy,
+			CreatedBy: job.CreatedBy, ExecutionMode: modeOfRun(job), ShadowOf: req.shadowOf,
 		},
 		HypergraphIDs: doc.HypergraphIDs,
 		LayerOutputs:  outputsOf(layers),
+	}
+	if run.ExecutionMode == contract.ModeShadow {
+		shadow := contract.ShadowJobID(job.ID)
+		run.ShadowJobID = &shadow
 	}
 	if err := h.store.Save(ctx, run); err != nil {
 		return contract.AnalysisRun{}, err
 	}
 	// Another attempt may have been faster: what counts is what is kept.
 	return h.store.Run(ctx, id)
+}
+
+// modeOfRun is that of the job; one that was claimed from a service which does
+// not say it is async.
+func modeOfRun(job worker.Job) contract.ExecutionMode {
+	return cmp.Or(job.ExecutionMode, contract.ModeAsync)
 }
 
 func outputsOf(layers []plugin.Layer) []contract.LayerOutput {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ import (
 
 	"nexus.internal/libs/bus"
 	"nexus.internal/libs/contract"
+	"nexus.internal/libs/fault"
 	"nexus.internal/libs/testkit"
 	"nexus.internal/libs/worker"
 	"nexus.internal/services/plugins/internal/analyze"
@@ -44,18 +46,14 @@ func start(t *testing.T, stub plugin.Plugin) setup {
 		stub = plugin.NewMLStub(true)
 	}
 	registry, err := plugin.NewRegistry(layer.NewAnalyzer(),
-		plugin.Limits{Timeout: time.Minute, OutputBytes: 256 << 10, Abandoned: 1},
+		plugin.Limits{Timeout: time.Minute, OutputBytes: 256 << 10, Calls: 4, Failures: 100, RestFor: time.Minute},
 		plugin.BuiltInProfiles(), noop.NewTracerProvider(), plugin.Deterministic{}, stub)
-	require.NoError(t, err)
-	plain, err := plugin.NewRegistry(layer.NewAnalyzer(),
-		plugin.Limits{Timeout: time.Minute, OutputBytes: 256 << 10, Abandoned: 1},
-		plugin.BuiltInProfiles(), noop.NewTracerProvider(), plugin.Deterministic{}, plugin.NewMLStub(false))
 	require.NoError(t, err)
 	answerAllowed(t, nc)
 	runs := store.New(testkit.Postgres(t))
 	return setup{
 		nc: nc, corpus: fakecorpus.Start(t, nc, 16), runs: runs,
-		handler: analyze.NewHandler(document.NewReader(nc, 1<<20), analyze.NewGate(nc, registry, plain, true), runs),
+		handler: analyze.NewHandler(document.NewReader(nc, 1<<20), analyze.NewGate(nc, registry, registry.WithoutLearning(), true), runs, 1),
 	}
 }
 
@@ -230,7 +228,7 @@ func TestPermanentErrors(t *testing.T) {
 		"null":           {`null`, "give the document_id of what to analyse"},
 		"both ids":       {fmt.Sprintf(`{"document_id":%q,"branch_id":%q}`, some, some), "give document_id or branch_id, not both"},
 		"a branch":       {fmt.Sprintf(`{"branch_id":%q}`, some), "branches have no text yet and cannot be analysed"},
-		"no UUID":        {`{"document_id":"one"}`, "document_id is not a UUID"},
+		"no UUID":        {`{"document_id":"one"}`, "Document not found"},
 		"unknown layer":  {fmt.Sprintf(`{"document_id":%q,"layers":["token","astrology"]}`, some), `unknown layer "astrology", known layers are token, morphology`},
 		"unknown mode":   {fmt.Sprintf(`{"document_id":%q,"mode":"public"}`, some), "mode is neither PUBLIC nor RAW"},
 		"unknown":        {fmt.Sprintf(`{"document_id":%q}`, some), "Document not found"},
@@ -264,8 +262,7 @@ type odd struct {
 	run func(context.Context, plugin.Request) (plugin.Output, error)
 }
 
-func (odd) Name() string    { return "ml_stub" }
-func (odd) Version() string { return "odd" }
+func (odd) Name() string { return "ml_stub" }
 
 func (o odd) Run(ctx context.Context, r plugin.Request) (plugin.Output, error) { return o.run(ctx, r) }
 
@@ -285,9 +282,10 @@ func TestAPluginThatPanicsDoesNotCostTheJob(t *testing.T) {
 // TestLargeOutputsAreReadFromTheRun: a job's result takes what fits it.
 func TestLargeOutputsAreReadFromTheRun(t *testing.T) {
 	t.Parallel()
-	body := json.RawMessage(`{"a":"` + strings.Repeat("<", 15<<10) + `"}`)
-	s := start(t, odd{run: func(context.Context, plugin.Request) (plugin.Output, error) {
-		return plugin.Output{Body: body, Confidence: .5}, nil
+	field := []byte(`"a":"` + strings.Repeat("<", 15<<10) + `",`)
+	s := start(t, odd{run: func(_ context.Context, r plugin.Request) (plugin.Output, error) {
+		body, err := r.Baseline()
+		return plugin.Output{Body: slices.Insert(body, 1, field...), Confidence: .5}, err
 	}})
 	value, result := s.handled(t, job(fmt.Sprintf(`{"document_id":%q,"plugin_profile":"ml_only"}`, s.document(sample))))
 	encoded, err := json.Marshal(result.Value)
@@ -296,12 +294,12 @@ func TestLargeOutputsAreReadFromTheRun(t *testing.T) {
 	require.Equal(t, []string{"syntax", "semantics", "pragmatics", "discourse", "sociolinguistics", "rhetoric", "semiotic"}, value.LayersOmitted)
 	require.Len(t, value.Layers, 9)
 	require.Nil(t, value.Layers["semiotic"])
-	require.JSONEq(t, string(body), string(value.Layers["token"]))
+	require.Contains(t, string(value.Layers["token"]), `\u003c\u003c`)
 
 	run, err := s.runs.Run(t.Context(), uuid.MustParse(value.AnalysisRunID))
 	require.NoError(t, err)
 	for _, o := range run.LayerOutputs {
-		require.JSONEq(t, string(body), string(o.Output))
+		require.Contains(t, string(o.Output), `"a":"\u003c\u003c`)
 	}
 	reply, err := json.Marshal(run)
 	require.NoError(t, err)
@@ -331,4 +329,81 @@ func TestAJobIDThatIsNoUUIDIsNotHidden(t *testing.T) {
 	j.ID = "seven"
 	_, err := s.handler.Handle(t.Context(), j)
 	require.ErrorContains(t, err, "save analysis run")
+}
+
+// TestARunInTheShadowNamesItsShadow, and the shadow names it.
+func TestARunInTheShadowNamesItsShadow(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil)
+	id := s.document(sample)
+	j := job(fmt.Sprintf(`{"document_id":%q,"layers":["token"]}`, id))
+	j.ExecutionMode = contract.ModeShadow
+	value, _ := s.handled(t, j)
+	run, err := s.runs.Run(t.Context(), uuid.MustParse(value.AnalysisRunID))
+	require.NoError(t, err)
+	require.Equal(t, contract.ModeShadow, run.ExecutionMode)
+	require.Equal(t, contract.ShadowJobID(j.ID), *run.ShadowJobID)
+
+	shadow := job(fmt.Sprintf(`{"document_id":%q,"layers":["token"],"plugin_profile":"ml_first","shadow_of":%q}`, id, j.ID))
+	shadow.ID = contract.ShadowJobID(j.ID)
+	value, _ = s.handled(t, shadow)
+	run, err = s.runs.Run(t.Context(), uuid.MustParse(value.AnalysisRunID))
+	require.NoError(t, err)
+	require.Equal(t, contract.ModeAsync, run.ExecutionMode)
+	require.Equal(t, j.ID, *run.ShadowOf)
+	require.Equal(t, "ml_first", run.PluginProfile)
+
+	forged := job(fmt.Sprintf(`{"document_id":%q,"shadow_of":%q}`, id, j.ID))
+	_, err = s.handler.Handle(t.Context(), forged)
+	require.ErrorContains(t, err, "shadow_of is set by the platform alone")
+	require.True(t, worker.IsPermanent(err))
+}
+
+// TestShadowsDoNotTakeTheRoomOfOthers: one shadow hangs, the next is put off, and
+// a job that somebody waits for runs.
+func TestShadowsDoNotTakeTheRoomOfOthers(t *testing.T) {
+	t.Parallel()
+	called, release := make(chan struct{}, 9), make(chan struct{})
+	s := start(t, odd{run: func(ctx context.Context, r plugin.Request) (plugin.Output, error) {
+		called <- struct{}{}
+		<-release
+		return plugin.Output{}, fmt.Errorf("gone")
+	}})
+	id := s.document(sample)
+	shadowOf := func(primary string) worker.Job {
+		j := job(fmt.Sprintf(`{"document_id":%q,"layers":["token"],"plugin_profile":"ml_only","shadow_of":%q}`, id, primary))
+		j.ID = contract.ShadowJobID(primary)
+		return j
+	}
+	done := make(chan error, 1)
+	go func() {
+		_, err := s.handler.Handle(t.Context(), shadowOf(uuid.NewString()))
+		done <- err
+	}()
+	testkit.Receive(t, called)
+	_, err := s.handler.Handle(t.Context(), shadowOf(uuid.NewString()))
+	require.EqualError(t, err, "the job is put off for 5s")
+	value, _ := s.handled(t, job(fmt.Sprintf(`{"document_id":%q,"layers":["token"]}`, id)))
+	require.Equal(t, "deterministic", value.PluginProvenance["token"].Provider)
+	close(release)
+	require.NoError(t, testkit.Receive(t, done))
+}
+
+// TestRefusalsHaveTheKindOfTheirFault, for those who wait for a job.
+func TestRefusalsHaveTheKindOfTheirFault(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil)
+	conflict := uuid.NewString()
+	s.corpus.Put(conflict, fakecorpus.Document{Conflict: true})
+	for payload, kind := range map[string]fault.Kind{
+		`{}`:                      fault.Invalid,
+		`{"document_id":"seven"}`: fault.NotFound,
+		fmt.Sprintf(`{"document_id":%q}`, uuid.NewString()):                        fault.NotFound,
+		fmt.Sprintf(`{"document_id":%q}`, conflict):                                fault.Conflict,
+		fmt.Sprintf(`{"document_id":%q,"layers":["astrology"]}`, uuid.NewString()): fault.Invalid,
+	} {
+		_, err := s.handler.Handle(t.Context(), job(payload))
+		require.Equal(t, kind, fault.KindOf(err), payload)
+		require.True(t, worker.IsPermanent(err))
+	}
 }

@@ -3,11 +3,11 @@ package analyze
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 
 	"github.com/google/uuid"
 
 	"nexus.internal/libs/contract"
+	"nexus.internal/libs/fault"
 	"nexus.internal/libs/identity"
 	"nexus.internal/services/plugins/internal/layer"
 )
@@ -18,41 +18,56 @@ type request struct {
 	layers     []layer.Name
 	mode       identity.Mode
 	profile    string
+	// shadowOf is the job whose work is done once more; nil for no shadow.
+	shadowOf *string
 }
 
-// parse checks a payload. Every error is one that another attempt cannot mend.
-func parse(payload json.RawMessage) (request, error) {
+// parse checks the payload of a job. Every error is one that another attempt
+// cannot mend.
+func parse(jobID string, payload json.RawMessage) (request, error) {
 	var p contract.AnalyzePayload
 	if err := contract.Decode(payload, &p); err != nil {
-		return request{}, fmt.Errorf("the payload is not that of an analyze job: %w", err)
+		return request{}, invalidf("the payload is not that of an analyze job: %v", err)
 	}
 	documentID, err := sourceOf(p)
 	if err != nil {
 		return request{}, err
 	}
 	layers, err := layer.Select(p.Layers)
-	if err != nil {
-		return request{}, err
+	var unknown *layer.UnknownError
+	if errors.As(err, &unknown) {
+		return request{}, invalidf("%s", unknown)
 	}
 	mode, err := modeOf(p.Mode)
 	if err != nil {
 		return request{}, err
 	}
-	return request{documentID: documentID, layers: layers, mode: mode, profile: p.PluginProfile}, nil
+	r := request{documentID: documentID, layers: layers, mode: mode, profile: p.PluginProfile}
+	if p.ShadowOf != "" {
+		if contract.ShadowJobID(p.ShadowOf) != jobID {
+			return request{}, invalidf("shadow_of is set by the platform alone")
+		}
+		r.shadowOf = &p.ShadowOf
+	}
+	return r, nil
+}
+
+func invalidf(format string, args ...any) error {
+	return fault.Invalidf("validation_error", format, args...)
 }
 
 func sourceOf(p contract.AnalyzePayload) (uuid.UUID, error) {
 	switch {
 	case p.DocumentID == "" && p.BranchID == "":
-		return uuid.Nil, errors.New("give the document_id of what to analyse")
+		return uuid.Nil, invalidf("give the document_id of what to analyse")
 	case p.DocumentID != "" && p.BranchID != "":
-		return uuid.Nil, errors.New("give document_id or branch_id, not both")
+		return uuid.Nil, invalidf("give document_id or branch_id, not both")
 	case p.BranchID != "":
-		return uuid.Nil, errors.New("branches have no text yet and cannot be analysed; give a document_id")
+		return uuid.Nil, invalidf("branches have no text yet and cannot be analysed; give a document_id")
 	}
 	id, err := uuid.Parse(p.DocumentID)
 	if err != nil {
-		return uuid.Nil, errors.New("document_id is not a UUID")
+		return uuid.Nil, fault.NotFoundf("Document not found")
 	}
 	return id, nil
 }
@@ -64,6 +79,6 @@ func modeOf(mode string) (identity.Mode, error) {
 	case identity.ModePublic, identity.ModeRaw:
 		return m, nil
 	default:
-		return "", errors.New("mode is neither PUBLIC nor RAW")
+		return "", invalidf("mode is neither PUBLIC nor RAW")
 	}
 }

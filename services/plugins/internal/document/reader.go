@@ -22,13 +22,18 @@ const callTimeout = 10 * time.Second
 type RefusedError struct {
 	// Reason is a sentence for the person who asked.
 	Reason string
+	// Kind says what is wrong.
+	Kind fault.Kind
 }
 
 // Error is the reason.
 func (e *RefusedError) Error() string { return e.Reason }
 
-func refusef(format string, args ...any) error {
-	return &RefusedError{Reason: fmt.Sprintf(format, args...)}
+// Fault is the refusal as it leaves the service.
+func (e *RefusedError) Fault() *fault.Error { return fault.New(e.Kind, "", e.Reason) }
+
+func refusef(kind fault.Kind, format string, args ...any) error {
+	return &RefusedError{Kind: kind, Reason: fmt.Sprintf(format, args...)}
 }
 
 // Document is the text of a document at one version.
@@ -80,13 +85,13 @@ func (r *Reader) Read(ctx context.Context, id string) (Document, error) {
 func (r *Reader) check(first contract.TextReply) error {
 	switch {
 	case first.ConflictFlag && first.ConflictReason != nil:
-		return refusef("Document %s is in conflict and cannot be analysed: %s", first.DocumentID, *first.ConflictReason)
+		return refusef(fault.Conflict, "Document %s is in conflict and cannot be analysed: %s", first.DocumentID, *first.ConflictReason)
 	case first.ConflictFlag:
-		return refusef("Document %s is in conflict and cannot be analysed", first.DocumentID)
+		return refusef(fault.Conflict, "Document %s is in conflict and cannot be analysed", first.DocumentID)
 	case !first.Ingested:
-		return refusef("Document %s is not ingested and cannot be analysed", first.DocumentID)
+		return refusef(fault.Conflict, "Document %s is not ingested and cannot be analysed", first.DocumentID)
 	case first.TotalBytes > r.maxBytes:
-		return refusef("Document %s has %d bytes of text; the limit for analysis is %d",
+		return refusef(fault.TooLarge, "Document %s has %d bytes of text; the limit for analysis is %d",
 			first.DocumentID, first.TotalBytes, r.maxBytes)
 	}
 	return nil
@@ -150,7 +155,7 @@ func refusal(err error) error {
 	}
 	switch f.Kind {
 	case fault.NotFound, fault.Invalid, fault.Unprocessable, fault.Conflict, fault.TooLarge, fault.Forbidden, fault.Unauthenticated:
-		return &RefusedError{Reason: f.Detail}
+		return &RefusedError{Kind: f.Kind, Reason: f.Detail}
 	default:
 		return err
 	}

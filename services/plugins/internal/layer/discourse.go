@@ -8,12 +8,25 @@ type DiscourseOutput struct {
 	ParagraphCount int `json:"paragraph_count"`
 	// ConnectiveCount counts words and phrases that link statements, such as
 	// "however" and "as a result".
-	ConnectiveCount int `json:"connective_count"`
-	// PDFHints are traces of page layout, each a count: page_breaks (form
-	// feeds), page_number_lines (lines that hold only a page number),
-	// hyphenated_line_ends (words broken over two lines) and figure_references
-	// ("Figure 3", "Table 1"). Empty unless the modality is pdf.
-	PDFHints map[string]int `json:"pdf_hints"`
+	ConnectiveCount int      `json:"connective_count"`
+	PDFHints        PDFHints `json:"pdf_hints"`
+}
+
+// PDFHints are traces of page layout.
+type PDFHints struct {
+	// PageCount is one more than the form feeds of a text from a PDF, and 0 for
+	// other modalities and for no text.
+	PageCount int `json:"page_count"`
+	// HeadingCandidates are the first 20 lines that look like headings: marked
+	// with #, or standing alone in capitals.
+	HeadingCandidates []string `json:"heading_candidates"`
+	// CitationMarkers are the first 20 that look like [12] or (Name, 1999).
+	CitationMarkers []string `json:"citation_markers"`
+	// PageNumberLines, HyphenatedLineEnds (words broken over two lines) and
+	// FigureReferences ("Figure 3", "Table 1") are counted in PDFs only.
+	PageNumberLines    int `json:"page_number_lines"`
+	HyphenatedLineEnds int `json:"hyphenated_line_ends"`
+	FigureReferences   int `json:"figure_references"`
 }
 
 // Discourse measures how a text hangs together.

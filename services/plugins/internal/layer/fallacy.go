@@ -32,12 +32,12 @@ func newFallacies() fallacies {
 // evidence for each.
 func (f fallacies) find(t *Text) ([]string, map[string][]Count) {
 	dilemmas := f.dilemma.count(t.words)
-	if n := countEitherOr(t.words); n > 0 {
-		dilemmas["either … or"] = n
+	if n, first := countEitherOr(t.words); n > 0 {
+		dilemmas.add("either … or", n, first)
 	}
 	candidates := []struct {
 		name  string
-		found map[string]int
+		found tallies
 	}{
 		{bandwagon, f.crowd.count(t.words)},
 		{falseDilemma, dilemmas},
@@ -54,10 +54,10 @@ func (f fallacies) find(t *Text) ([]string, map[string][]Count) {
 }
 
 // countEitherOr counts each "either" that an "or" answers before the sentence
-// is over.
-func countEitherOr(words []word) int {
-	found, since := 0, maxEitherOr
-	for _, w := range words {
+// is over, and says where the first is answered.
+func countEitherOr(words []word) (found, first int) {
+	since := maxEitherOr
+	for i, w := range words {
 		since++
 		switch {
 		case w.folded == "either":
@@ -65,23 +65,26 @@ func countEitherOr(words []word) int {
 		case w.afterStop:
 			since = maxEitherOr
 		case w.folded == "or" && since <= maxEitherOr:
+			if found == 0 {
+				first = i
+			}
 			found++
 			since = maxEitherOr
 		}
 	}
-	return found
+	return found, first
 }
 
 // countInsults counts insults in sentences that also speak of a person.
-func (f fallacies) countInsults(t *Text) map[string]int {
-	counts := map[string]int{}
+func (f fallacies) countInsults(t *Text) tallies {
+	counts := tallies{}
 	for _, s := range t.sentences {
 		words := t.words[s.from:s.to]
 		if !slices.ContainsFunc(words, func(w word) bool { return f.opponent.holds(w.folded) }) {
 			continue
 		}
-		for term, n := range f.insults.count(words) {
-			counts[term] += n
+		for term, seen := range f.insults.count(words) {
+			counts.add(term, seen.count, s.from+seen.first)
 		}
 	}
 	return counts

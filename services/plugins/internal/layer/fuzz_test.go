@@ -11,7 +11,7 @@ import (
 )
 
 // FuzzLayers holds every layer to what its consumers rely on: no panic, the same
-// output twice, plain JSON, no negative number, and scores, ratios and densities
+// output twice, plain JSON in the shape of the layer, no negative number, and scores, ratios and densities
 // between 0 and 1.
 func FuzzLayers(f *testing.F) {
 	for _, seed := range []string{
@@ -23,6 +23,8 @@ func FuzzLayers(f *testing.F) {
 		f.Add(seed, "pdf")
 	}
 	analyzer := layer.NewAnalyzer()
+	shapes, err := layer.NewShapes()
+	require.NoError(f, err)
 	f.Fuzz(func(t *testing.T, raw, modality string) {
 		text := layer.Read(raw, modality)
 		for _, name := range layer.Names() {
@@ -34,6 +36,7 @@ func FuzzLayers(f *testing.F) {
 			var output map[string]any
 			require.NoError(t, json.Unmarshal(body, &output))
 			checkNumbers(t, string(name), output)
+			require.NoError(t, shapes.Check(name, decoded(t, body)))
 		}
 	})
 }

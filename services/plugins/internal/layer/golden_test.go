@@ -14,33 +14,14 @@ func TestToken(t *testing.T) {
 		text string
 		want layer.TokenOutput
 	}{
-		"counts, then words": {
+		"counts, then as met": {
 			"b a c; B a d!",
-			layer.TokenOutput{TokenCount: 6, UniqueTokens: 4, TopTokens: []layer.Count{{"a", 2}, {"b", 2}, {"c", 1}, {"d", 1}}},
+			layer.TokenOutput{TokenCount: 6, UniqueTokens: 4, TopTokens: []string{"b", "a", "c", "d"}},
 		},
 		"only the first twenty": {
 			"u t s r q p o n m l k j i h g f e d c b a a",
-			layer.TokenOutput{TokenCount: 22, UniqueTokens: 21, TopTokens: []layer.Count{
-				{"a", 2},
-				{"b", 1},
-				{"c", 1},
-				{"d", 1},
-				{"e", 1},
-				{"f", 1},
-				{"g", 1},
-				{"h", 1},
-				{"i", 1},
-				{"j", 1},
-				{"k", 1},
-				{"l", 1},
-				{"m", 1},
-				{"n", 1},
-				{"o", 1},
-				{"p", 1},
-				{"q", 1},
-				{"r", 1},
-				{"s", 1},
-				{"t", 1},
+			layer.TokenOutput{TokenCount: 22, UniqueTokens: 21, TopTokens: []string{
+				"a", "u", "t", "s", "r", "q", "p", "o", "n", "m", "l", "k", "j", "i", "h", "g", "f", "e", "d", "c",
 			}},
 		},
 	}
@@ -61,21 +42,21 @@ func TestMorphology(t *testing.T) {
 		// 7+7+2+9 = 25 code points in 4 words, one of them with 8 or more.
 		"english": {
 			"Walking talking is beautiful",
-			layer.MorphologyOutput{AvgWordLength: 6.25, LongWordRatio: .25, SuffixSignals: []layer.Count{{"ing", 2}, {"ful", 1}}},
+			layer.MorphologyOutput{AvgWordLength: 6.25, LongWordRatio: .25, SuffixSignals: []layer.Pair{{"ing", 2}, {"ful", 1}}},
 		},
 		// 4+8+2 = 14 in 3 words; "über" and "straßen" count letters, not bytes.
 		"code points, not bytes": {
 			"über übergroß øl",
-			layer.MorphologyOutput{AvgWordLength: 4.6667, LongWordRatio: .3333, SuffixSignals: []layer.Count{{"ber", 1}, {"roß", 1}}},
+			layer.MorphologyOutput{AvgWordLength: 4.6667, LongWordRatio: .3333, SuffixSignals: []layer.Pair{{"ber", 1}, {"roß", 1}}},
 		},
 		// The whole word is no suffix; an apostrophe or a digit is no letter.
 		"no suffix": {
 			"the don't 1990s x-ray",
-			layer.MorphologyOutput{AvgWordLength: 4.5, LongWordRatio: 0, SuffixSignals: []layer.Count{{"ray", 1}}},
+			layer.MorphologyOutput{AvgWordLength: 4.5, LongWordRatio: 0, SuffixSignals: []layer.Pair{{"ray", 1}}},
 		},
 		"ten suffixes": {
 			"xaaa xbbb xccc xddd xeee xfff xggg xhhh xiii xjjj xkkk xkkk",
-			layer.MorphologyOutput{AvgWordLength: 4, SuffixSignals: []layer.Count{
+			layer.MorphologyOutput{AvgWordLength: 4, SuffixSignals: []layer.Pair{
 				{"kkk", 2},
 				{"aaa", 1},
 				{"bbb", 1},
@@ -126,6 +107,22 @@ func TestSyntax(t *testing.T) {
 	}
 }
 
+func entities(counts ...layer.Count) []layer.Entity {
+	made := []layer.Entity{}
+	for _, c := range counts {
+		made = append(made, layer.Entity{EntityID: "entity:" + c.Text, Label: c.Text, Count: c.Count})
+	}
+	return made
+}
+
+func events(counts ...layer.Count) []layer.EventCandidate {
+	made := []layer.EventCandidate{}
+	for _, c := range counts {
+		made = append(made, layer.EventCandidate{EventID: "event:" + c.Text, Trigger: c.Text, Count: c.Count})
+	}
+	return made
+}
+
 func TestSemantics(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct {
@@ -136,8 +133,8 @@ func TestSemantics(t *testing.T) {
 		"names and events": {
 			"The cat walked in Paris. Running with Alice, Bob visited Paris.",
 			layer.SemanticsOutput{
-				NamedEntities:   []layer.Count{{"Paris", 2}, {"Alice", 1}, {"Bob", 1}, {"Running", 1}},
-				EventCandidates: []layer.Count{{"running", 1}, {"visited", 1}, {"walked", 1}},
+				NamedEntities:   entities(layer.Count{"Paris", 2}, layer.Count{"Running", 1}, layer.Count{"Alice", 1}, layer.Count{"Bob", 1}),
+				EventCandidates: events(layer.Count{"walked", 1}, layer.Count{"running", 1}, layer.Count{"visited", 1}),
 				SemanticDensity: .7273,
 			},
 		},
@@ -146,8 +143,8 @@ func TestSemantics(t *testing.T) {
 		"sentence openers": {
 			"Running is fun. I like running. NATO met Running Bear.",
 			layer.SemanticsOutput{
-				NamedEntities:   []layer.Count{{"Bear", 1}, {"NATO", 1}, {"Running", 1}},
-				EventCandidates: []layer.Count{{"running", 3}},
+				NamedEntities:   entities(layer.Count{"NATO", 1}, layer.Count{"Running", 1}, layer.Count{"Bear", 1}),
+				EventCandidates: events(layer.Count{"running", 3}),
 				SemanticDensity: .7,
 			},
 		},
@@ -155,41 +152,28 @@ func TestSemantics(t *testing.T) {
 		"words that only look like events": {
 			"red king thing string need speed during something I A",
 			layer.SemanticsOutput{
-				NamedEntities: []layer.Count{}, EventCandidates: []layer.Count{}, SemanticDensity: .6,
+				NamedEntities: entities(), EventCandidates: events(), SemanticDensity: .6,
 			},
 		},
 		"numbers are not content": {
 			"12 34 rivers flowed",
 			layer.SemanticsOutput{
-				NamedEntities: []layer.Count{}, EventCandidates: []layer.Count{{"flowed", 1}}, SemanticDensity: .5,
+				NamedEntities: entities(), EventCandidates: events(layer.Count{"flowed", 1}), SemanticDensity: .5,
 			},
 		},
 		"capitals beyond ASCII": {
 			"lived in Ærø and Žilina",
 			layer.SemanticsOutput{
-				NamedEntities:   []layer.Count{{"Ærø", 1}, {"Žilina", 1}},
-				EventCandidates: []layer.Count{{"lived", 1}},
+				NamedEntities:   entities(layer.Count{"Ærø", 1}, layer.Count{"Žilina", 1}),
+				EventCandidates: events(layer.Count{"lived", 1}),
 				SemanticDensity: .6,
 			},
 		},
 		"ten of each": {
 			"saw Aa Bb Cc Dd Ee Ff Gg Hh Ii Jj Kk aaing abing acing ading aeing afing aging ahing aiing ajing aking",
 			layer.SemanticsOutput{
-				NamedEntities: []layer.Count{
-					{"Aa", 1}, {"Bb", 1}, {"Cc", 1}, {"Dd", 1}, {"Ee", 1}, {"Ff", 1}, {"Gg", 1}, {"Hh", 1}, {"Ii", 1}, {"Jj", 1},
-				},
-				EventCandidates: []layer.Count{
-					{"aaing", 1},
-					{"abing", 1},
-					{"acing", 1},
-					{"ading", 1},
-					{"aeing", 1},
-					{"afing", 1},
-					{"aging", 1},
-					{"ahing", 1},
-					{"aiing", 1},
-					{"ajing", 1},
-				},
+				NamedEntities:   entities(layer.Count{"Aa", 1}, layer.Count{"Bb", 1}, layer.Count{"Cc", 1}, layer.Count{"Dd", 1}, layer.Count{"Ee", 1}, layer.Count{"Ff", 1}, layer.Count{"Gg", 1}, layer.Count{"Hh", 1}, layer.Count{"Ii", 1}, layer.Count{"Jj", 1}),
+				EventCandidates: events(layer.Count{"aaing", 1}, layer.Count{"abing", 1}, layer.Count{"acing", 1}, layer.Count{"ading", 1}, layer.Count{"aeing", 1}, layer.Count{"afing", 1}, layer.Count{"aging", 1}, layer.Count{"ahing", 1}, layer.Count{"aiing", 1}, layer.Count{"ajing", 1}),
 				SemanticDensity: 1,
 			},
 		},
@@ -208,6 +192,18 @@ func TestPragmatics(t *testing.T) {
 		text string
 		want layer.PragmaticsOutput
 	}{
+		"a duty in one sentence of many": {
+			"It rained. It snowed. One should stay in.",
+			layer.PragmaticsOutput{SpeechActHint: "directive"},
+		},
+		"let us": {
+			"It rained. Let us go.",
+			layer.PragmaticsOutput{SpeechActHint: "directive"},
+		},
+		"a question about a duty": {
+			"Must I go?",
+			layer.PragmaticsOutput{QuestionCount: 1, SpeechActHint: "interrogative"},
+		},
 		"assertive": {
 			"It rained. Perhaps it may rain again, more or less.",
 			layer.PragmaticsOutput{HedgeCount: 3, SpeechActHint: "assertive"},
@@ -263,7 +259,7 @@ func TestPragmatics(t *testing.T) {
 
 func TestDiscourse(t *testing.T) {
 	t.Parallel()
-	none := map[string]int{}
+	none := layer.PDFHints{HeadingCandidates: []string{}, CitationMarkers: []string{}}
 	pdf := "Intro see Fig. 1 and\nTable 2a, figure it\nPage 1 of 2\n\f- 2 -\nThe conti-\nnuation of re\u00ad\nading. Un-\nTitled 3-\n4 of 5\n12.5\nversion 3\n"
 	cases := map[string]struct {
 		text, modality string
@@ -283,16 +279,20 @@ func TestDiscourse(t *testing.T) {
 		},
 		"pdf": {
 			pdf, "pdf",
-			layer.DiscourseOutput{ParagraphCount: 2, PDFHints: map[string]int{
-				"page_breaks": 1, "page_number_lines": 3, "hyphenated_line_ends": 2, "figure_references": 2,
+			layer.DiscourseOutput{ParagraphCount: 2, PDFHints: layer.PDFHints{
+				PageCount: 2, HeadingCandidates: []string{}, CitationMarkers: []string{}, PageNumberLines: 3, HyphenatedLineEnds: 2, FigureReferences: 2,
+			}},
+		},
+		"headings and citations": {
+			"# Of fog\n\nAS IT WAS\nIt rose (Ada, 1843) [12] and (no year), [x].\n#no heading\n1 2 3\n", "pdf",
+			layer.DiscourseOutput{ParagraphCount: 2, PDFHints: layer.PDFHints{
+				PageCount: 1, HeadingCandidates: []string{"Of fog", "AS IT WAS"}, CitationMarkers: []string{"(Ada, 1843)", "[12]"},
 			}},
 		},
 		"no pdf, no hints": {pdf, "text", layer.DiscourseOutput{ParagraphCount: 2, PDFHints: none}},
 		"a pdf without text": {
 			"", "pdf",
-			layer.DiscourseOutput{PDFHints: map[string]int{
-				"page_breaks": 0, "page_number_lines": 0, "hyphenated_line_ends": 0, "figure_references": 0,
-			}},
+			layer.DiscourseOutput{PDFHints: none},
 		},
 	}
 	for name, c := range cases {
@@ -354,7 +354,7 @@ func TestSemiotic(t *testing.T) {
 	}{
 		"letters":                    {"ab c\n", layer.SemioticOutput{GlyphCount: 3}},
 		"symbols":                    {"1+1=2 €", layer.SemioticOutput{GlyphCount: 6, SymbolDensity: .5}},
-		"punctuation is no symbol":   {"a, b!", layer.SemioticOutput{GlyphCount: 4}},
+		"punctuation":                {"a, b!", layer.SemioticOutput{GlyphCount: 4, SymbolDensity: .5}},
 		"emoji":                      {"ok 👍", layer.SemioticOutput{EmojiCount: 1, GlyphCount: 3, SymbolDensity: .3333}},
 		"skin tone":                  {"👍🏽", layer.SemioticOutput{EmojiCount: 1, GlyphCount: 2, SymbolDensity: 1}},
 		"family":                     {"👨‍👩‍👧", layer.SemioticOutput{EmojiCount: 1, GlyphCount: 5, SymbolDensity: .6}},

@@ -85,11 +85,11 @@ func TestJSONOfAnEmptyText(t *testing.T) {
 			"clause_markers":{"commas":0,"semicolons":0,"colons":0}}`,
 		layer.Semantics:        `{"named_entities":[],"event_candidates":[],"semantic_density":0}`,
 		layer.Pragmatics:       `{"question_count":0,"exclamation_count":0,"hedge_count":0,"speech_act_hint":"none"}`,
-		layer.Discourse:        `{"paragraph_count":0,"connective_count":0,"pdf_hints":{}}`,
+		layer.Discourse:        `{"paragraph_count":0,"connective_count":0,"pdf_hints":{"page_count":0,"heading_candidates":[],"citation_markers":[],"page_number_lines":0,"hyphenated_line_ends":0,"figure_references":0}}`,
 		layer.Sociolinguistics: `{"contraction_count":0,"formality_score":0.5,"register_hint":"neutral"}`,
-		layer.Rhetoric: `{"ethos_score":0,"pathos_score":0,"logos_score":0,"strategies":[],"fallacies":[],
+		layer.Rhetoric: `{"ethos_score":0,"pathos_score":0,"logos_score":0,"strategies":[],"devices":[],"fallacies":[],
 			"explainability":{"method":"Marker words counted against the length of the text; patterns suggest fallacies, they do not prove them.",
-				"word_count":0,"ethos_markers":[],"pathos_markers":[],"logos_markers":[],"fallacy_evidence":{}}}`,
+				"token_count":0,"marker_counts":{"ethos":0,"pathos":0,"logos":0},"linked_spans":[],"fallacy_evidence":{}}}`,
 		layer.Semiotic: `{"emoji_count":0,"glyph_count":0,"symbol_density":0}`,
 	}
 	analyzer := layer.NewAnalyzer()

@@ -37,20 +37,29 @@ func (l lexicon) holds(folded string) bool {
 	return len(phrases) > 0 && len(phrases[len(phrases)-1].rest) == 0
 }
 
-// count returns how often each term occurs. Matches do not overlap, the longest
+// count returns how often each term occurs and where first. Matches do not overlap, the longest
 // wins, and a phrase never reaches across the end of a sentence.
-func (l lexicon) count(words []word) map[string]int {
-	counts := map[string]int{}
+func (l lexicon) count(words []word) tallies {
+	counts := tallies{}
+	for _, at := range l.find(words) {
+		counts.add(at.Marker, 1, at.Index)
+	}
+	return counts
+}
+
+// find returns every match in the order of the text.
+func (l lexicon) find(words []word) []LinkedSpan {
+	var matches []LinkedSpan
 	for i := 0; i < len(words); {
 		term, length := l.match(words[i:])
 		if length == 0 {
 			i++
 			continue
 		}
-		counts[term]++
+		matches = append(matches, LinkedSpan{Marker: term, Index: i})
 		i += length
 	}
-	return counts
+	return matches
 }
 
 // match returns the longest term that words begin with and its length in words,

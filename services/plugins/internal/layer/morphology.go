@@ -19,27 +19,28 @@ type MorphologyOutput struct {
 	LongWordRatio float64 `json:"long_word_ratio"`
 	// SuffixSignals are the 10 most frequent endings: the last three
 	// characters, all letters, of words longer than that.
-	SuffixSignals []Count `json:"suffix_signals"`
+	SuffixSignals []Pair `json:"suffix_signals"`
 }
 
 // Morphology measures the shape of the words of a text.
 func (a *Analyzer) Morphology(t *Text) MorphologyOutput {
 	runes, long := 0, 0
-	suffixes := map[string]int{}
-	for folded, count := range t.vocabulary {
+	suffixes := tallies{}
+	for folded, seen := range t.vocabulary {
+		count := seen.count
 		length := utf8.RuneCountInString(folded)
 		runes += length * count
 		if length >= longWordRunes {
 			long += count
 		}
 		if suffix, ok := suffixOf(folded); ok {
-			suffixes[suffix] += count
+			suffixes.add(suffix, count, seen.first)
 		}
 	}
 	return MorphologyOutput{
 		AvgWordLength: ratio(runes, len(t.words)),
 		LongWordRatio: ratio(long, len(t.words)),
-		SuffixSignals: top(suffixes, topSuffixes),
+		SuffixSignals: pairs(top(suffixes, topSuffixes)),
 	}
 }
 

@@ -1,6 +1,7 @@
 package layer
 
 import (
+	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -8,31 +9,92 @@ import (
 
 const pdf = "pdf"
 
+const (
+	// maxHintList bounds the lists of hints.
+	maxHintList      = 20
+	maxHeadingLevel  = 6
+	maxCapitalsBytes = 120
+	// minCapitals is how many capitals a line in capitals has at least.
+	minCapitals = 3
+	// maxCitationBytes is the longest citation marker.
+	maxCitationBytes = 160
+)
+
+// citationPattern matches a number in square brackets, or names and a year in
+// round ones.
+var citationPattern = regexp.MustCompile(`^(?:\[[0-9]+\]|\([\p{L}\p{M}][\p{L}\p{M}'’.&\s,-]*,\s*[0-9]{4}[a-z]?\))`)
+
 // maxPageNumberBytes is longer than any "Page 1234 of 5678".
 const maxPageNumberBytes = 32
 
-func pdfHints(t *Text) map[string]int {
-	if t.modality != pdf {
-		return map[string]int{}
-	}
-	hints := map[string]int{
-		"page_breaks":          strings.Count(t.raw, "\f"),
-		"page_number_lines":    0,
-		"hyphenated_line_ends": 0,
-		"figure_references":    countFigureReferences(t.words),
+// pdfHints looks at every line once.
+func pdfHints(t *Text) PDFHints {
+	hints := PDFHints{HeadingCandidates: []string{}, CitationMarkers: citationMarkers(t.raw)}
+	isPDF := t.modality == pdf
+	if isPDF && strings.TrimSpace(t.raw) != "" {
+		hints.PageCount = 1 + strings.Count(t.raw, "\f")
+		hints.FigureReferences = countFigureReferences(t.words)
 	}
 	broken := false
 	for line := range lines(t.raw) {
 		trimmed := strings.TrimSpace(line)
+		if heading := headingIn(trimmed); heading != "" && len(hints.HeadingCandidates) < maxHintList {
+			hints.HeadingCandidates = append(hints.HeadingCandidates, clip(heading))
+		}
+		if !isPDF {
+			continue
+		}
 		if isPageNumber(trimmed) {
-			hints["page_number_lines"]++
+			hints.PageNumberLines++
 		}
 		if first, _ := utf8.DecodeRuneInString(trimmed); broken && unicode.IsLower(first) {
-			hints["hyphenated_line_ends"]++
+			hints.HyphenatedLineEnds++
 		}
 		broken = endsInBrokenWord(trimmed)
 	}
 	return hints
+}
+
+// headingIn returns the words of a line that looks like a heading, or "".
+func headingIn(line string) string {
+	if words := strings.TrimLeft(line, "#"); len(line)-len(words) <= maxHeadingLevel && len(words) < len(line) && strings.HasPrefix(words, " ") {
+		return strings.TrimSpace(words)
+	}
+	if len(line) > maxCapitalsBytes {
+		return ""
+	}
+	letters := 0
+	for _, char := range line {
+		if unicode.IsLower(char) {
+			return ""
+		}
+		if unicode.IsUpper(char) {
+			letters++
+		}
+	}
+	if letters < minCapitals {
+		return ""
+	}
+	return line
+}
+
+// citationMarkers looks at the text behind each bracket, and no further than a
+// marker may reach.
+func citationMarkers(raw string) []string {
+	found := []string{}
+	for len(found) < maxHintList {
+		at := strings.IndexAny(raw, "[(")
+		if at < 0 {
+			break
+		}
+		raw = raw[at:]
+		marker := citationPattern.FindString(raw[:min(len(raw), maxCitationBytes)])
+		if marker != "" {
+			found = append(found, clip(marker))
+		}
+		raw = raw[max(1, len(marker)):]
+	}
+	return found
 }
 
 // isPageNumber knows "7", "- 7 -", "Page 7", "7 of 9" and "Page 7 of 9".

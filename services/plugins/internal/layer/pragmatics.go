@@ -9,8 +9,10 @@ type PragmaticsOutput struct {
 	ExclamationCount int `json:"exclamation_count"`
 	// HedgeCount counts words and phrases that weaken a claim, such as "perhaps".
 	HedgeCount int `json:"hedge_count"`
-	// SpeechActHint is what most sentences do: interrogative, directive,
-	// exclamative or assertive, ties in this order; none without sentences.
+	// SpeechActHint is directive where a sentence that asks nothing says should,
+	// must or let us. Otherwise it is what most sentences do: interrogative,
+	// directive, exclamative or assertive, ties in this order; none without
+	// sentences.
 	SpeechActHint string `json:"speech_act_hint"`
 }
 
@@ -59,6 +61,8 @@ func speechActHint(t *Text) string {
 		switch {
 		case s.asks:
 			interrogative++
+		case urges(t.words[s.from:s.to]):
+			return "directive"
 		case isDirective(t.words[s.from:s.to]):
 			directive++
 		case s.exclaims:
@@ -78,6 +82,16 @@ func speechActHint(t *Text) string {
 		hint = "assertive"
 	}
 	return hint
+}
+
+// urges reports a sentence that says should, must or let us.
+func urges(words []word) bool {
+	for i, w := range words {
+		if w.folded == "should" || w.folded == "must" || w.folded == "us" && i > 0 && words[i-1].folded == "let" {
+			return true
+		}
+	}
+	return false
 }
 
 // isDirective reports a sentence that opens like a command or request, or that

@@ -2,6 +2,7 @@ package layer
 
 import (
 	"cmp"
+	"encoding/json"
 	"slices"
 )
 
@@ -17,27 +18,60 @@ type Count struct {
 	Count int `json:"count"`
 }
 
-// top returns the n most frequent words, most frequent first, ties in code
-// point order. It never returns nil, so that it encodes as a JSON array.
-func top(counts map[string]int, n int) []Count {
-	ranked := make([]Count, 0, len(counts))
-	for text, count := range counts {
-		ranked = append(ranked, Count{Text: text, Count: count})
+// Pair is a Count that encodes as [text, count].
+type Pair Count
+
+// MarshalJSON implements json.Marshaler.
+func (p Pair) MarshalJSON() ([]byte, error) { return json.Marshal([]any{p.Text, p.Count}) }
+
+func pairs(counts []Count) []Pair {
+	made := make([]Pair, len(counts))
+	for i, c := range counts {
+		made[i] = Pair(c)
 	}
-	slices.SortFunc(ranked, func(a, b Count) int {
-		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Text, b.Text))
-	})
-	ranked = slices.Clone(ranked[:min(n, len(ranked))])
-	for i := range ranked {
-		ranked[i].Text = clip(ranked[i].Text)
-	}
-	return ranked
+	return made
 }
 
-func total(counts map[string]int) int {
+// tally is how often something occurs, and in which word first.
+type tally struct{ count, first int }
+
+type tallies map[string]tally
+
+// add counts n more of what, the first of them at a word.
+func (t tallies) add(what string, n, at int) {
+	seen, found := t[what]
+	if !found || at < seen.first {
+		seen.first = at
+	}
+	seen.count += n
+	t[what] = seen
+}
+
+// top returns the n most frequent words, most frequent first, then as met. It
+// never returns nil, so that it encodes as a JSON array.
+func top(counts tallies, n int) []Count {
+	type entry struct {
+		text string
+		tally
+	}
+	ranked := make([]entry, 0, len(counts))
+	for text, seen := range counts {
+		ranked = append(ranked, entry{text, seen})
+	}
+	slices.SortFunc(ranked, func(a, b entry) int {
+		return cmp.Or(cmp.Compare(b.count, a.count), cmp.Compare(a.first, b.first), cmp.Compare(a.text, b.text))
+	})
+	words := make([]Count, min(n, len(ranked)))
+	for i := range words {
+		words[i] = Count{Text: clip(ranked[i].text), Count: ranked[i].count}
+	}
+	return words
+}
+
+func total(counts tallies) int {
 	sum := 0
-	for _, count := range counts {
-		sum += count
+	for _, seen := range counts {
+		sum += seen.count
 	}
 	return sum
 }

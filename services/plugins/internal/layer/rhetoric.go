@@ -1,6 +1,14 @@
 package layer
 
-const topMarkers = 10
+import (
+	"cmp"
+	"slices"
+)
+
+const (
+	topMarkers     = 10
+	maxLinkedSpans = 50
+)
 
 // wordsPerMarker is the density at which an appeal scores one half: a marker in
 // every 25 words.
@@ -16,9 +24,11 @@ type RhetoricOutput struct {
 	EthosScore  float64 `json:"ethos_score"`
 	PathosScore float64 `json:"pathos_score"`
 	LogosScore  float64 `json:"logos_score"`
-	// Strategies are those found, in this order: appeal_to_authority,
-	// appeal_to_emotion, appeal_to_reason, direct_address, questioning, anaphora.
+	// Strategies are the appeals made, of ethos, pathos and logos, in this order.
 	Strategies []string `json:"strategies"`
+	// Devices are other means found, in this order: direct_address, questioning,
+	// anaphora.
+	Devices []string `json:"devices"`
 	// Fallacies are those the text may commit, in this order: bandwagon,
 	// false_dilemma, ad_hominem.
 	Fallacies      []string       `json:"fallacies"`
@@ -29,14 +39,27 @@ type RhetoricOutput struct {
 type Explainability struct {
 	// Method says in one sentence how the scores are made.
 	Method string `json:"method"`
-	// WordCount is the length that the markers are set against.
-	WordCount int `json:"word_count"`
-	// Each list holds the 10 most frequent markers of its appeal.
-	EthosMarkers  []Count `json:"ethos_markers"`
-	PathosMarkers []Count `json:"pathos_markers"`
-	LogosMarkers  []Count `json:"logos_markers"`
+	// TokenCount is the length that the markers are set against, in words.
+	TokenCount   int          `json:"token_count"`
+	MarkerCounts MarkerCounts `json:"marker_counts"`
+	// LinkedSpans are where the markers stand, the first 50.
+	LinkedSpans []LinkedSpan `json:"linked_spans"`
 	// FallacyEvidence lists, by fallacy, the patterns found and how often.
 	FallacyEvidence map[string][]Count `json:"fallacy_evidence"`
+}
+
+// MarkerCounts is how many markers of each appeal were found.
+type MarkerCounts struct {
+	Ethos  int `json:"ethos"`
+	Pathos int `json:"pathos"`
+	Logos  int `json:"logos"`
+}
+
+// LinkedSpan is a marker where it stands.
+type LinkedSpan struct {
+	Marker string `json:"marker"`
+	// Index is that of its first word; words count from 0.
+	Index int `json:"index"`
 }
 
 type appeals struct {
@@ -53,22 +76,23 @@ func newAppeals() appeals {
 
 // Rhetoric looks for the means of persuasion in a text.
 func (a *Analyzer) Rhetoric(t *Text) RhetoricOutput {
-	ethos := a.appeals.ethos.count(t.words)
-	pathos := a.appeals.pathos.count(t.words)
-	logos := a.appeals.logos.count(t.words)
+	ethos := a.appeals.ethos.find(t.words)
+	pathos := a.appeals.pathos.find(t.words)
+	logos := a.appeals.logos.find(t.words)
 	names, evidence := a.fallacies.find(t)
 	return RhetoricOutput{
-		EthosScore:  appealScore(total(ethos), len(t.words)),
-		PathosScore: appealScore(total(pathos), len(t.words)),
-		LogosScore:  appealScore(total(logos), len(t.words)),
-		Strategies:  strategies(t, len(ethos) > 0, len(pathos) > 0, len(logos) > 0),
-		Fallacies:   names,
+		EthosScore:  appealScore(len(ethos), len(t.words)),
+		PathosScore: appealScore(len(pathos), len(t.words)),
+		LogosScore:  appealScore(len(logos), len(t.words)),
+		Strategies:  found(is{"ethos", len(ethos) > 0}, is{"pathos", len(pathos) > 0}, is{"logos", len(logos) > 0}),
+		Devices: found(is{"direct_address", addressesReader(t.words)}, is{"questioning", asksAnything(t.sentences)},
+			is{"anaphora", hasAnaphora(t)}),
+		Fallacies: names,
 		Explainability: Explainability{
 			Method:          "Marker words counted against the length of the text; patterns suggest fallacies, they do not prove them.",
-			WordCount:       len(t.words),
-			EthosMarkers:    top(ethos, topMarkers),
-			PathosMarkers:   top(pathos, topMarkers),
-			LogosMarkers:    top(logos, topMarkers),
+			TokenCount:      len(t.words),
+			MarkerCounts:    MarkerCounts{Ethos: len(ethos), Pathos: len(pathos), Logos: len(logos)},
+			LinkedSpans:     firstSpans(ethos, pathos, logos),
 			FallacyEvidence: evidence,
 		},
 	}
@@ -78,25 +102,30 @@ func appealScore(markers, words int) float64 {
 	return ratio(wordsPerMarker*markers, wordsPerMarker*markers+words)
 }
 
-func strategies(t *Text, ethos, pathos, logos bool) []string {
-	candidates := []struct {
-		name  string
-		found bool
-	}{
-		{"appeal_to_authority", ethos},
-		{"appeal_to_emotion", pathos},
-		{"appeal_to_reason", logos},
-		{"direct_address", addressesReader(t.words)},
-		{"questioning", asksAnything(t.sentences)},
-		{"anaphora", hasAnaphora(t)},
+// firstSpans merges the markers of all appeals in the order of the text.
+func firstSpans(appeals ...[]LinkedSpan) []LinkedSpan {
+	spans := []LinkedSpan{}
+	for _, a := range appeals {
+		spans = append(spans, a[:min(maxLinkedSpans, len(a))]...)
 	}
-	found := []string{}
+	slices.SortStableFunc(spans, func(a, b LinkedSpan) int { return cmp.Compare(a.Index, b.Index) })
+	return spans[:min(maxLinkedSpans, len(spans))]
+}
+
+// is says whether something named was found.
+type is struct {
+	name  string
+	found bool
+}
+
+func found(candidates ...is) []string {
+	names := []string{}
 	for _, c := range candidates {
 		if c.found {
-			found = append(found, c.name)
+			names = append(names, c.name)
 		}
 	}
-	return found
+	return names
 }
 
 func addressesReader(words []word) bool {

@@ -1,6 +1,7 @@
 package layer_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -19,14 +20,16 @@ func TestRhetoricAppeals(t *testing.T) {
 	got := rhetoric("According to experts the data is clear. We fear rain because it is wet and cold.")
 	require.Equal(t, layer.RhetoricOutput{
 		EthosScore: .7576, PathosScore: .6098, LogosScore: .7576,
-		Strategies: []string{"appeal_to_authority", "appeal_to_emotion", "appeal_to_reason"},
+		Strategies: []string{"ethos", "pathos", "logos"},
+		Devices:    []string{},
 		Fallacies:  []string{},
 		Explainability: layer.Explainability{
-			Method:          got.Explainability.Method,
-			WordCount:       16,
-			EthosMarkers:    []layer.Count{{"according to", 1}, {"experts", 1}},
-			PathosMarkers:   []layer.Count{{"fear", 1}},
-			LogosMarkers:    []layer.Count{{"because", 1}, {"data", 1}},
+			Method:       got.Explainability.Method,
+			TokenCount:   16,
+			MarkerCounts: layer.MarkerCounts{Ethos: 2, Pathos: 1, Logos: 2},
+			LinkedSpans: []layer.LinkedSpan{
+				{"according to", 0}, {"experts", 2}, {"data", 4}, {"fear", 8}, {"because", 10},
+			},
 			FallacyEvidence: map[string][]layer.Count{},
 		},
 	}, got)
@@ -42,7 +45,7 @@ func TestRhetoricScoresGrowWithDensity(t *testing.T) {
 	require.InDelta(t, 0, rhetoric("b c d").LogosScore, 0)
 }
 
-func TestRhetoricStrategies(t *testing.T) {
+func TestRhetoricDevices(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct {
 		text string
@@ -59,9 +62,17 @@ func TestRhetoricStrategies(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			require.Equal(t, c.want, rhetoric(c.text).Strategies)
+			require.Equal(t, c.want, rhetoric(c.text).Devices)
 		})
 	}
+}
+
+func TestLinkedSpansAreBounded(t *testing.T) {
+	t.Parallel()
+	got := rhetoric(strings.Repeat("fear data ", 100)).Explainability
+	require.Len(t, got.LinkedSpans, 50)
+	require.Equal(t, layer.LinkedSpan{Marker: "data", Index: 49}, got.LinkedSpans[49])
+	require.Equal(t, layer.MarkerCounts{Pathos: 100, Logos: 100}, got.MarkerCounts)
 }
 
 func TestRhetoricFallacies(t *testing.T) {
@@ -98,7 +109,7 @@ func TestRhetoricFallacies(t *testing.T) {
 		},
 		"ad hominem": {
 			"You are a liar and a fool.",
-			evidence{"ad_hominem": {{"fool", 1}, {"liar", 1}}},
+			evidence{"ad_hominem": {{"liar", 1}, {"fool", 1}}},
 		},
 		"an insult to nobody":            {"A foolish thing to do.", evidence{}},
 		"the person is another sentence": {"He came. What a stupid rain.", evidence{}},

@@ -10,7 +10,8 @@ type SemioticOutput struct {
 	// GlyphCount counts the characters that are not space.
 	GlyphCount int `json:"glyph_count"`
 	// SymbolDensity is the share of glyphs that Unicode calls symbols (category
-	// S: mathematics, currency, arrows, emoji and the like); 0 without glyphs.
+	// S: mathematics, currency, arrows, emoji and the like) or punctuation
+	// (category P); 0 without glyphs.
 	SymbolDensity float64 `json:"symbol_density"`
 }
 
@@ -24,7 +25,7 @@ func (a *Analyzer) Semiotic(t *Text) SemioticOutput {
 			continue
 		}
 		glyphs++
-		if unicode.IsSymbol(char) {
+		if unicode.IsSymbol(char) || unicode.IsPunct(char) {
 			symbols++
 		}
 	}

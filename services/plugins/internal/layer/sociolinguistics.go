@@ -37,7 +37,8 @@ type SociolinguisticsOutput struct {
 // Sociolinguistics estimates the register of a text.
 func (a *Analyzer) Sociolinguistics(t *Text) SociolinguisticsOutput {
 	contractions, nominalisations := 0, 0
-	for folded, count := range t.vocabulary {
+	for folded, seen := range t.vocabulary {
+		count := seen.count
 		if isContraction(folded) {
 			contractions += count
 		}

@@ -10,7 +10,7 @@ type Text struct {
 	modality   string
 	words      []word
 	sentences  []sentence
-	vocabulary map[string]int
+	vocabulary tallies
 }
 
 // word is a token of the text.
@@ -39,7 +39,7 @@ type sentence struct {
 // binary). Bytes that are not UTF-8 count as U+FFFD. Time and memory are linear
 // in the length of the text: roughly 20 bytes per byte of English.
 func Read(raw, modality string) *Text {
-	r := reader{text: &Text{raw: raw, modality: modality, vocabulary: map[string]int{}}}
+	r := reader{text: &Text{raw: raw, modality: modality, vocabulary: tallies{}}}
 	for i := 0; i < len(raw); {
 		if end, proper := scanWord(raw, i); end > i {
 			r.run(raw[i:end], proper)
@@ -80,7 +80,7 @@ func (r *reader) run(written string, proper bool) {
 		return
 	}
 	form, folded := normalise(written)
-	r.text.vocabulary[folded]++
+	r.text.vocabulary.add(folded, 1, len(r.text.words))
 	r.text.words = append(r.text.words, word{
 		form:      form,
 		folded:    folded,

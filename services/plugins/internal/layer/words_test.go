@@ -9,15 +9,11 @@ import (
 	"nexus.internal/services/plugins/internal/layer"
 )
 
-// tokens lists the words of a text of at most 20 different words, each once, in
-// code point order.
+// tokens lists the words of a text of at most 20 different words, each once, as
+// met where each occurs as often.
 func tokens(text string) []string {
 	output := layer.NewAnalyzer().Token(layer.Read(text, "text"))
-	words := make([]string, 0, len(output.TopTokens))
-	for _, c := range output.TopTokens {
-		words = append(words, c.Text)
-	}
-	return words
+	return output.TopTokens
 }
 
 func TestWords(t *testing.T) {
@@ -28,19 +24,19 @@ func TestWords(t *testing.T) {
 	}{
 		"plain":                        {"one two", []string{"one", "two"}},
 		"case is folded":               {"The the THE", []string{"the"}},
-		"digits and underscores":       {"x_1 42", []string{"42", "x_1"}},
+		"digits and underscores":       {"x_1 42", []string{"x_1", "42"}},
 		"inner apostrophe":             {"don't", []string{"don't"}},
 		"typographic apostrophe":       {"don’t", []string{"don't"}},
-		"outer quotes are not part":    {"'quoted' ‘so’ dogs'", []string{"dogs", "quoted", "so"}},
+		"outer quotes are not part":    {"'quoted' ‘so’ dogs'", []string{"quoted", "so", "dogs"}},
 		"hyphen":                       {"well-known", []string{"well-known"}},
 		"other hyphens":                {"well\u2010known well\u2011known", []string{"well-known"}},
-		"a double hyphen is a dash":    {"yes--no", []string{"no", "yes"}},
+		"a double hyphen is a dash":    {"yes--no", []string{"yes", "no"}},
 		"dashes alone":                 {"- -- —", []string{}},
 		"soft hyphen vanishes":         {"co\u00ADop", []string{"coop"}},
 		"only underscores":             {"___", []string{}},
 		"composed and decomposed":      {"caf\u00e9 cafe\u0301", []string{"caf\u00e9"}},
 		"case beyond ASCII":            {"ÆTHER æther", []string{"æther"}},
-		"other scripts":                {"Привет мир", []string{"мир", "привет"}},
+		"other scripts":                {"Привет мир", []string{"привет", "мир"}},
 		"devanagari keeps its marks":   {"हिन्दी", []string{"हिन्दी"}},
 		"persian non-joiner":           {"می\u200cخواهم", []string{"می\u200cخواهم"}},
 		"no spaces, one word":          {"你好世界", []string{"你好世界"}},

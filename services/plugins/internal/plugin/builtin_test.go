@@ -2,6 +2,7 @@ package plugin_test
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -28,35 +29,69 @@ func TestProfilesResolve(t *testing.T) {
 	}
 }
 
+func described(t *testing.T, p plugin.Plugin) plugin.Description {
+	t.Helper()
+	d, err := p.Describe(t.Context())
+	require.NoError(t, err)
+	return d
+}
+
+func TestProfilesOfSettings(t *testing.T) {
+	t.Parallel()
+	profiles, err := plugin.ParseProfiles(" careful = keywords , deterministic;pure=shouter; ")
+	require.NoError(t, err)
+	require.Equal(t, []string{"keywords", "deterministic"}, profiles["careful"])
+	require.Equal(t, []string{"shouter"}, profiles["pure"])
+	require.Len(t, profiles, 5)
+	profiles, err = plugin.ParseProfiles("")
+	require.NoError(t, err)
+	require.Equal(t, plugin.BuiltInProfiles(), profiles)
+	for text, want := range map[string]string{
+		"careful":                             `"careful": want name=plugin,plugin`,
+		"=a":                                  "want name=plugin,plugin",
+		"a b=c":                               "want name=plugin,plugin",
+		"ml_only=a":                           "there is a profile ml_only already",
+		"a=b;a=c":                             "there is a profile a already",
+		"a=":                                  `profile a: "" is no name of a plugin`,
+		"a=b,c.d":                             `profile a: "c.d" is no name of a plugin`,
+		"a=" + strings.Repeat("b,", 16) + "b": "profile a names 17 plugins",
+	} {
+		_, err := plugin.ParseProfiles(text)
+		require.ErrorContains(t, err, want, text)
+	}
+}
+
 func TestDeterministicSupportsEverything(t *testing.T) {
 	t.Parallel()
 	p := plugin.Deterministic{}
 	require.Equal(t, "deterministic", p.Name())
-	require.Equal(t, "2.0", p.Version())
-	require.Equal(t, []contract.Modality{"text", "pdf", "image", "audio", "binary"}, p.Modalities())
+	d := described(t, p)
+	require.Equal(t, "2.0", d.Version)
+	require.Equal(t, []contract.Modality{"text", "pdf", "image", "audio", "binary"}, d.Modalities)
 	require.NoError(t, p.Health(t.Context()))
 	for _, name := range layer.Names() {
 		for _, m := range contract.Modalities() {
-			require.True(t, p.Supports(name, m))
+			require.True(t, d.Supports(name, m))
 		}
 	}
-	require.False(t, p.Supports("astrology", contract.ModalityText))
-	require.False(t, p.Supports(layer.Token, "smell"))
+	require.False(t, d.Supports("astrology", contract.ModalityText))
+	require.False(t, d.Supports(layer.Token, "smell"))
 }
 
 func TestMLStubIsGated(t *testing.T) {
 	t.Parallel()
 	off, on := plugin.NewMLStub(false), plugin.NewMLStub(true)
 	require.Equal(t, "ml_stub", on.Name())
-	require.Equal(t, "0.1", on.Version())
-	require.Equal(t, []contract.Modality{"text", "pdf", "image", "audio"}, on.Modalities())
+	d := described(t, on)
+	require.Equal(t, "0.1", d.Version)
+	require.Equal(t, []contract.Modality{"text", "pdf", "image", "audio"}, d.Modalities)
+	require.True(t, on.Learns())
 	require.ErrorIs(t, off.Health(t.Context()), plugin.ErrDisabled)
 	require.NoError(t, on.Health(t.Context()))
 	for _, m := range contract.Modalities() {
-		require.False(t, off.Supports(layer.Token, m))
-		require.Equal(t, m != contract.ModalityBinary, on.Supports(layer.Token, m))
+		require.Equal(t, m != contract.ModalityBinary, d.Supports(layer.Token, m))
 	}
-	require.False(t, on.Supports("astrology", contract.ModalityText))
+	require.False(t, d.Supports("astrology", contract.ModalityText))
 	_, err := off.Run(t.Context(), plugin.Request{})
 	require.ErrorIs(t, err, plugin.ErrDisabled)
 }

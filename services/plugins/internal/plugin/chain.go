@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -40,136 +39,170 @@ type Layer struct {
 	// plugin_unsupported:y, name:error. Empty when the first plugin served.
 	FallbackReason string
 	Confidence     float64
-	// Output is a JSON object.
+	// Output is a JSON object of the layer's shape.
 	Output json.RawMessage
 }
 
-// Run computes layers of a text through the chain of a profile, in the order
-// given. For each layer the first plugin that supports it and does not fail
-// wins; when none does, the baseline stands in. Run fails only when ctx ends or
-// a layer does not exist.
+// Run computes layers of a text through the chain of a profile, all at once, and
+// returns them in the order given. For each layer the first plugin that supports
+// it and does not fail wins; when none does, the baseline stands in. Run fails
+// only when ctx ends or a layer does not exist.
 func (r *Registry) Run(ctx context.Context, profile string, layers []layer.Name, text *layer.Text) ([]Layer, error) {
-	computed := make([]Layer, 0, len(layers))
-	room := MaxRunBytes
+	tries := make([]*attempt, len(layers))
+	errs := make([]error, len(layers))
+	limit := min(r.limits.OutputBytes, MaxRunBytes-max(0, len(layers)-1)*MinOutputBytes)
+	var working sync.WaitGroup
 	for i, name := range layers {
-		reserved := (len(layers) - i - 1) * MinOutputBytes
-		one, err := r.runLayer(ctx, profile, name, text, min(r.limits.OutputBytes, room-reserved))
-		if err != nil {
-			return nil, fmt.Errorf("compute layer %s: %w", name, err)
-		}
-		room -= len(one.Output)
-		computed = append(computed, one)
+		tries[i] = r.attempt(profile, name, text)
+		working.Go(func() { errs[i] = tries[i].goOn(ctx, limit) })
 	}
-	return computed, nil
+	working.Wait()
+	for i, name := range layers {
+		if errs[i] != nil {
+			return nil, fmt.Errorf("compute layer %s: %w", name, errs[i])
+		}
+	}
+	return fit(ctx, tries)
 }
 
-func (r *Registry) runLayer(ctx context.Context, profile string, name layer.Name, text *layer.Text, limit int) (Layer, error) {
-	ctx, span := r.tracer.Start(ctx, "analyze layer "+string(name))
-	defer span.End()
-	request := Request{
-		Layer: name, Modality: contract.Modality(text.Modality()), Text: text,
-		Baseline: r.baseline(name, text),
+// fit has the layers that do not fit the run together computed by the next of
+// their chains, in the order given.
+func fit(ctx context.Context, tries []*attempt) ([]Layer, error) {
+	layers := make([]Layer, len(tries))
+	room := MaxRunBytes
+	for i, a := range tries {
+		limit := room - (len(tries)-i-1)*MinOutputBytes
+		if err := checkSize(len(a.done.Output), limit); err != nil && !a.exhausted {
+			a.reasons = append(a.reasons, a.done.Provider+":"+err.Error())
+			if err := a.goOn(ctx, limit); err != nil {
+				return nil, fmt.Errorf("compute layer %s: %w", a.request.Layer, err)
+			}
+		}
+		room -= len(a.done.Output)
+		layers[i] = a.done
 	}
-	computed, err := r.runChain(ctx, r.profiles[r.profiles.Resolve(profile)], request, limit)
-	if err != nil {
-		span.SetStatus(codes.Error, err.Error())
-		return Layer{}, err
-	}
-	span.SetAttributes(
-		attribute.String("nexus.layer", string(name)), attribute.String("nexus.plugin.provider", computed.Provider),
-		attribute.String("nexus.plugin.fallback_reason", computed.FallbackReason),
-	)
-	return computed, nil
+	return layers, nil
+}
+
+// attempt is the way of one layer along a chain.
+type attempt struct {
+	registry *Registry
+	request  Request
+	// left are the plugins not tried yet, reasons say why the others were passed
+	// over.
+	left    []string
+	reasons []string
+	done    Layer
+	// exhausted says that the chain has ended and the baseline stands in.
+	exhausted bool
+}
+
+func (r *Registry) attempt(profile string, name layer.Name, text *layer.Text) *attempt {
+	return &attempt{registry: r, left: r.profiles[r.profiles.Resolve(profile)], request: Request{
+		Layer: name, Modality: contract.Modality(text.Modality()), Text: text, Baseline: r.baseline(name, text),
+	}}
 }
 
 // baseline returns a function that computes the baseline once and hands out
 // copies, so that no plugin can change what the next one gets.
 func (r *Registry) baseline(name layer.Name, text *layer.Text) func() (json.RawMessage, error) {
-	once := sync.OnceValues(func() (json.RawMessage, error) { return r.analyzer.JSON(name, text) })
+	once := sync.OnceValues(func() (body json.RawMessage, err error) {
+		defer func() {
+			if p := recover(); p != nil {
+				body, err = nil, fmt.Errorf("the baseline panicked: %v", p)
+			}
+		}()
+		return r.analyzer.JSON(name, text)
+	})
 	return func() (json.RawMessage, error) {
 		body, err := once()
 		return append(json.RawMessage(nil), body...), err
 	}
 }
 
-func (r *Registry) runChain(ctx context.Context, chain []string, request Request, limit int) (Layer, error) {
-	var reasons []string
-	for _, name := range chain {
-		g := r.byName[name]
+// goOn tries the plugins that are left, until one serves. It runs beside other
+// layers: what panics here must not end the process.
+func (a *attempt) goOn(ctx context.Context, limit int) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	ctx, span := a.registry.tracer.Start(ctx, "analyze layer "+string(a.request.Layer))
+	defer span.End()
+	if err := a.tryLeft(ctx, limit); err != nil {
+		span.SetStatus(codes.Error, err.Error())
+		return err
+	}
+	a.done.FallbackReason = strings.Join(a.reasons, ";")
+	span.SetAttributes(
+		attribute.String("nexus.layer", string(a.request.Layer)), attribute.String("nexus.plugin.provider", a.done.Provider),
+		attribute.String("nexus.plugin.fallback_reason", a.done.FallbackReason),
+	)
+	return nil
+}
+
+func (a *attempt) tryLeft(ctx context.Context, limit int) error {
+	for len(a.left) > 0 {
+		name := a.left[0]
+		a.left = a.left[1:]
+		g := a.registry.byName[name]
 		if g == nil {
-			reasons = append(reasons, "plugin_not_found:"+name)
+			a.reasons = append(a.reasons, "plugin_not_found:"+name)
 			continue
 		}
-		computed, err := r.runPlugin(ctx, g, request, limit)
+		done, err := a.registry.runPlugin(ctx, g, a.request, limit)
 		switch {
 		case err == nil:
-			computed.FallbackReason = strings.Join(reasons, ";")
-			return computed, nil
+			a.done = done
+			return nil
 		case ctx.Err() != nil:
-			return Layer{}, err
-		case errors.Is(err, errUnsupported):
-			reasons = append(reasons, "plugin_unsupported:"+name)
+			return err
+		case errors.Is(err, ErrUnsupported):
+			a.reasons = append(a.reasons, "plugin_unsupported:"+name)
 		default:
-			reasons = append(reasons, name+":"+err.Error())
+			a.reasons = append(a.reasons, name+":"+err.Error())
 		}
 	}
-	return exhausted(request, reasons)
+	return a.exhaust()
 }
 
-// errUnsupported says that a plugin does not take the layer or the modality.
-var errUnsupported = errors.New("the plugin does not support this layer")
-
-// exhausted makes the layer that stands in when no plugin served.
-func exhausted(request Request, reasons []string) (Layer, error) {
-	body, err := request.Baseline()
+// exhaust lets the baseline stand in where no plugin served.
+func (a *attempt) exhaust() error {
+	body, err := a.request.Baseline()
 	if err != nil {
-		return Layer{}, fmt.Errorf("compute the baseline: %w", err)
+		return fmt.Errorf("compute the baseline: %w", err)
 	}
-	if len(reasons) == 0 {
-		reasons = []string{allFailed}
+	if len(a.reasons) == 0 {
+		a.reasons = []string{allFailed}
 	}
-	return Layer{
-		Name: request.Layer, Provider: deterministicName, Version: deterministicVersion,
-		FallbackReason: strings.Join(reasons, ";"), Confidence: request.Layer.Confidence(), Output: body,
-	}, nil
-}
-
-// attempt is what a call of one plugin came to.
-type attempt struct {
-	supported bool
-	output    Output
+	a.exhausted = true
+	a.done = Layer{
+		Name: a.request.Layer, Provider: deterministicName, Version: deterministicVersion,
+		Confidence: a.request.Layer.Confidence(), Output: body,
+	}
+	return nil
 }
 
 func (r *Registry) runPlugin(ctx context.Context, g *guard, request Request, limit int) (Layer, error) {
-	if !slices.Contains(g.modalities, request.Modality) {
-		return Layer{}, errUnsupported
+	if g.learns && r.withoutLearning {
+		return Layer{}, ErrUnsupported
 	}
 	ctx, span := r.tracer.Start(ctx, "run plugin "+g.name, trace.WithAttributes(
-		attribute.String("nexus.plugin.name", g.name), attribute.String("nexus.plugin.version", g.version),
+		attribute.String("nexus.plugin.name", g.name), attribute.String("nexus.plugin.kind", string(g.kind)),
 	))
 	defer span.End()
-	started := time.Now()
-	tried, err := call(ctx, g, func(ctx context.Context) (attempt, error) {
-		if !g.plugin.Supports(request.Layer, request.Modality) {
-			return attempt{}, nil
-		}
-		output, err := g.plugin.Run(ctx, request)
-		return attempt{supported: true, output: output}, err
+	done, err := g.run(ctx, request, func(o Output) (Output, error) {
+		body, err := admit(r.shapes, request.Layer, o, limit)
+		return Output{Body: body, Confidence: o.Confidence}, err
 	})
-	runtime := time.Since(started)
-	if err == nil && !tried.supported {
-		return Layer{}, errUnsupported
-	}
-	var body json.RawMessage
-	if err == nil {
-		body, err = admit(tried.output, limit)
-	}
 	if err != nil {
 		span.SetStatus(codes.Error, err.Error())
 		return Layer{}, err
 	}
+	span.SetAttributes(attribute.String("nexus.plugin.version", done.version))
 	return Layer{
-		Name: request.Layer, Provider: g.name, Version: g.version, Runtime: runtime,
-		Confidence: tried.output.Confidence, Output: body,
+		Name: request.Layer, Provider: g.name, Version: contract.Cut(cleanReason(done.version), contract.MaxToken), Runtime: done.runtime,
+		Confidence: done.output.Confidence, Output: done.output.Body,
 	}, nil
 }

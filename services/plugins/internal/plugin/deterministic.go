@@ -3,7 +3,6 @@ package plugin
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"nexus.internal/libs/contract"
 	"nexus.internal/services/plugins/internal/layer"
@@ -20,19 +19,16 @@ type Deterministic struct{}
 // Name implements [Plugin].
 func (Deterministic) Name() string { return deterministicName }
 
-// Version implements [Plugin].
-func (Deterministic) Version() string { return deterministicVersion }
+// Kind implements [Plugin].
+func (Deterministic) Kind() contract.PluginKind { return contract.PluginGo }
 
-// Modalities implements [Plugin].
-func (Deterministic) Modalities() []contract.Modality { return contract.Modalities() }
+// Describe implements [Plugin].
+func (Deterministic) Describe(context.Context) (Description, error) {
+	return Description{Version: deterministicVersion, Modalities: contract.Modalities(), Layers: layer.Names()}, nil
+}
 
 // Health implements [Plugin]: nothing can be wrong with it.
 func (Deterministic) Health(context.Context) error { return nil }
-
-// Supports implements [Plugin].
-func (Deterministic) Supports(l layer.Name, m contract.Modality) bool {
-	return slices.Contains(layer.Names(), l) && slices.Contains(contract.Modalities(), m)
-}
 
 // Run implements [Plugin].
 func (Deterministic) Run(_ context.Context, r Request) (Output, error) {

@@ -24,18 +24,22 @@ type fake struct {
 	name       string
 	modalities []contract.Modality
 	health     func(context.Context) error
-	supports   func(layer.Name, contract.Modality) bool
+	describe   func(context.Context) (plugin.Description, error)
 	run        func(context.Context, plugin.Request) (plugin.Output, error)
 }
 
-func (f fake) Name() string    { return f.name }
-func (f fake) Version() string { return "9.9" }
+func (f fake) Name() string              { return f.name }
+func (f fake) Kind() contract.PluginKind { return contract.PluginGo }
 
-func (f fake) Modalities() []contract.Modality {
-	if f.modalities == nil {
-		return contract.Modalities()
+func (f fake) Describe(ctx context.Context) (plugin.Description, error) {
+	if f.describe != nil {
+		return f.describe(ctx)
 	}
-	return f.modalities
+	d := plugin.Description{Version: "9.9", Modalities: f.modalities, Layers: layer.Names()}
+	if f.modalities == nil {
+		d.Modalities = contract.Modalities()
+	}
+	return d, nil
 }
 
 func (f fake) Health(ctx context.Context) error {
@@ -45,15 +49,27 @@ func (f fake) Health(ctx context.Context) error {
 	return f.health(ctx)
 }
 
-func (f fake) Supports(l layer.Name, m contract.Modality) bool {
-	return f.supports == nil || f.supports(l, m)
-}
-
 func (f fake) Run(ctx context.Context, r plugin.Request) (plugin.Output, error) {
 	if f.run == nil {
-		return plugin.Output{Body: json.RawMessage(`{"from":"` + f.name + `"}`), Confidence: .5}, nil
+		return plugin.Output{Body: shaped(r, `"from":"`+f.name+`"`), Confidence: .5}, nil
 	}
 	return f.run(ctx, r)
+}
+
+// shaped is an output of the shape of the layer asked for, with further fields.
+func shaped(r plugin.Request, fields string) json.RawMessage {
+	body, err := r.Baseline()
+	if err != nil {
+		return nil
+	}
+	return append(append(append([]byte("{"), fields...), ','), body[1:]...)
+}
+
+// adding is a plugin whose output has further fields.
+func adding(fields string, confidence float64) fake {
+	return fake{name: "odd", run: func(_ context.Context, r plugin.Request) (plugin.Output, error) {
+		return plugin.Output{Body: shaped(r, fields), Confidence: confidence}, nil
+	}}
 }
 
 // returning is a plugin with a fixed output.
@@ -65,9 +81,9 @@ func returning(body string, confidence float64) fake {
 
 // hanging is a plugin that ignores its context until release is closed.
 func hanging(release <-chan struct{}) fake {
-	return fake{name: "odd", run: func(context.Context, plugin.Request) (plugin.Output, error) {
+	return fake{name: "odd", run: func(_ context.Context, r plugin.Request) (plugin.Output, error) {
 		<-release
-		return plugin.Output{Body: json.RawMessage(`{}`), Confidence: 1}, nil
+		return plugin.Output{Body: shaped(r, `"late":true`), Confidence: 1}, nil
 	}}
 }
 
@@ -94,7 +110,7 @@ func exiting() fake {
 }
 
 func limits() plugin.Limits {
-	return plugin.Limits{Timeout: 10 * time.Second, OutputBytes: 256 << 10, Abandoned: 2}
+	return plugin.Limits{Timeout: 10 * time.Second, OutputBytes: 256 << 10, Calls: 2, Failures: 100, RestFor: time.Minute}
 }
 
 // oddFirst chains the plugin named odd before deterministic.

@@ -2,127 +2,164 @@ package plugin
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"strings"
-	"sync/atomic"
+	"slices"
+	"sync"
 	"time"
-	"unicode"
+
+	"github.com/sony/gobreaker/v2"
 
 	"nexus.internal/libs/contract"
+	"nexus.internal/services/plugins/internal/layer"
 )
 
-// guard calls one plugin in a goroutine of its own, for a bounded time. The
-// goroutines of calls that are given up on live until the plugin returns; once
-// there are as many as allowed, further calls are refused.
+// healthWithin bounds how long a plugin may take to say how it is doing.
+const healthWithin = 2 * time.Second
+
+// maxChecks bounds the health checks of one plugin at once.
+const maxChecks = 4
+
+// guard stands before one plugin: it calls it for a bounded time, a bounded
+// number of times at once, and not at all for a while when it keeps failing.
 type guard struct {
-	plugin       Plugin
-	name         string
-	version      string
-	modalities   []contract.Modality
-	timeout      time.Duration
-	maxAbandoned int64
-	abandoned    atomic.Int64
+	plugin  Plugin
+	name    string
+	kind    contract.PluginKind
+	learns  bool
+	timeout time.Duration
+	slots   *slots
+	// checks are the slots of health checks.
+	checks  *slots
+	breaker *gobreaker.CircuitBreaker[computed]
+	ledger  *ledger
+
+	mu sync.Mutex
+	// described is what the plugin said last.
+	described Description
 }
 
-// failure is an error of a plugin, reduced to a bounded line of text.
-type failure string
-
-// Error implements error.
-func (f failure) Error() string { return string(f) }
-
-// maxReasonRunes bounds what a plugin may say about its failure.
-const maxReasonRunes = 200
-
-// failureOf reads an error that a plugin made. It runs inside the guarded call:
-// the error's own methods may panic, which fmt catches, or hang.
-func failureOf(err error) failure { return failure(cleanReason(fmt.Sprint(err))) }
-
-// cleanReason cuts a text and takes out what would break the list of reasons.
-func cleanReason(s string) string {
-	var clean strings.Builder
-	runes := 0
-	for _, r := range s {
-		if runes == maxReasonRunes {
-			clean.WriteRune('…')
-			break
-		}
-		if r == ';' || unicode.IsControl(r) {
-			r = ' '
-		}
-		clean.WriteRune(r)
-		runes++
+func newGuard(p Plugin, limits Limits) *guard {
+	g := &guard{
+		plugin: p, name: p.Name(), kind: p.Kind(), timeout: limits.timeout(p.Name()),
+		slots: newSlots(limits.Calls), checks: newSlots(maxChecks), ledger: newLedger(),
 	}
-	return clean.String()
+	if l, ok := p.(Learner); ok {
+		g.learns = l.Learns()
+	}
+	g.breaker = gobreaker.NewCircuitBreaker[computed](gobreaker.Settings{
+		Name: g.name, MaxRequests: 1, Timeout: limits.RestFor,
+		ReadyToTrip:  func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= limits.Failures },
+		IsSuccessful: func(err error) bool { return err == nil || errors.Is(err, ErrUnsupported) },
+		// A job that was stopped, and a text that is too long, say nothing of the plugin.
+		IsExcluded: func(err error) bool {
+			var f failure
+			return err != nil && !errors.Is(err, ErrUnsupported) && !errors.As(err, &f)
+		},
+	})
+	return g
 }
 
-// answer is what a call came to.
-type answer[T any] struct {
-	value T
-	err   error
+// computed is an output that was found good.
+type computed struct {
+	output  Output
+	version string
+	runtime time.Duration
 }
 
-// The two ends of a call; whoever comes first decides.
-const (
-	callRunning int32 = iota
-	callReturned
-	callAbandoned
-)
-
-// call runs fn, which calls the plugin, and returns its value or a [failure].
-// When the caller's own context ends, the error is that context's.
-func call[T any](ctx context.Context, g *guard, fn func(context.Context) (T, error)) (T, error) {
-	var none T
-	if n := g.abandoned.Load(); n >= g.maxAbandoned {
-		return none, failure(fmt.Sprintf("%d calls have not returned", n))
-	}
-	limited, cancel := context.WithTimeout(ctx, g.timeout)
-	defer cancel()
-	done := make(chan answer[T], 1)
-	var state atomic.Int32
-	go func() {
-		// This answer stands when the goroutine ends without fn returning.
-		a := answer[T]{err: failure("the call ended without returning")}
-		defer func() {
-			if p := recover(); p != nil {
-				a = answer[T]{err: failure(cleanReason("panic: " + fmt.Sprint(p)))}
-			}
-			if !state.CompareAndSwap(callRunning, callReturned) {
-				g.abandoned.Add(-1)
-			}
-			done <- a
-		}()
-		a = ask(limited, fn)
-	}()
-	select {
-	case a := <-done:
-		return a.value, outcomeError(ctx, limited, g.timeout, a.err)
-	case <-limited.Done():
-	}
-	g.abandoned.Add(1)
-	if !state.CompareAndSwap(callRunning, callAbandoned) {
-		g.abandoned.Add(-1)
-	}
-	return none, outcomeError(ctx, limited, g.timeout, limited.Err())
-}
-
-// outcomeError tells the end of the caller's context from that of the time limit
-// from the plugin's own failure.
-func outcomeError(ctx, limited context.Context, timeout time.Duration, err error) error {
+// run has the plugin compute a layer. check looks at the output; what it finds
+// wrong counts as a failure of the plugin. The error is a [failure], a [Refusal],
+// ErrUnsupported or that of ctx.
+func (g *guard) run(ctx context.Context, r Request, check func(Output) (Output, error)) (computed, error) {
+	done, err := g.breaker.Execute(func() (computed, error) { return g.try(ctx, r, check) })
 	switch {
-	case err == nil:
-		return nil
-	case ctx.Err() != nil:
-		return fmt.Errorf("run a plugin: %w", context.Cause(ctx))
-	case limited.Err() != nil:
-		return failure(fmt.Sprintf("no answer within %s", timeout))
+	case errors.Is(err, gobreaker.ErrOpenState), errors.Is(err, gobreaker.ErrTooManyRequests):
+		return computed{}, Refusal("not called, it has failed too often")
+	case errors.Is(err, ErrDisabled):
+		return computed{}, ErrUnsupported
 	}
-	return err
+	var f failure
+	if errors.As(err, &f) {
+		g.ledger.failed(r.Layer, f)
+	}
+	return done, err
 }
 
-func ask[T any](ctx context.Context, fn func(context.Context) (T, error)) answer[T] {
-	value, err := fn(ctx)
+func (g *guard) try(ctx context.Context, r Request, check func(Output) (Output, error)) (computed, error) {
+	started := time.Now()
+	done, err := call(ctx, g.slots, g.timeout, func(ctx context.Context) (computed, error) {
+		d, err := g.plugin.Describe(ctx)
+		if err != nil {
+			return computed{}, err
+		}
+		g.remember(d)
+		if !d.Supports(r.Layer, r.Modality) {
+			return computed{}, ErrUnsupported
+		}
+		output, err := g.plugin.Run(ctx, r)
+		return computed{output: output, version: d.Version}, err
+	})
 	if err != nil {
-		return answer[T]{err: failureOf(err)}
+		return computed{}, err
 	}
-	return answer[T]{value: value}
+	done.runtime = time.Since(started)
+	if done.output, err = check(done.output); err != nil {
+		return computed{}, failure(cleanReason(err.Error()))
+	}
+	g.ledger.succeeded(done.runtime)
+	return done, nil
+}
+
+// remember keeps a description, for when the plugin cannot be asked. What is
+// shown of it is bounded.
+func (g *guard) remember(d Description) {
+	d.Version = contract.Cut(cleanReason(d.Version), contract.MaxToken)
+	d.Modalities, d.Layers = slices.Clone(d.Modalities), slices.Clone(d.Layers)
+	d.Modalities = slices.DeleteFunc(d.Modalities, func(m contract.Modality) bool { return !slices.Contains(contract.Modalities(), m) })
+	d.Layers = slices.DeleteFunc(d.Layers, func(l layer.Name) bool { return !slices.Contains(layer.Names(), l) })
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.described = d
+}
+
+func (g *guard) description() Description {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.described
+}
+
+// health asks the plugin how it is doing. It does not go through the breaker: a
+// plugin that is left alone may still be asked how it is.
+func (g *guard) health(ctx context.Context) contract.PluginHealth {
+	_, err := call(ctx, g.checks, min(g.timeout, healthWithin), func(ctx context.Context) (struct{}, error) {
+		d, err := g.plugin.Describe(ctx)
+		if err == nil {
+			g.remember(d)
+			err = g.plugin.Health(ctx)
+		}
+		return struct{}{}, err
+	})
+	d := g.description()
+	hung, full := g.slots.hung()
+	hungChecks, _ := g.checks.hung()
+	h := contract.PluginHealth{
+		Name: g.name, Version: d.Version, Kind: g.kind, Modalities: append([]contract.Modality{}, d.Modalities...),
+		Layers: make([]string, len(d.Layers)), Health: contract.PluginOK, Circuit: g.breaker.State().String(),
+		TimeLimitMS: g.timeout.Milliseconds(), Abandoned: hung + hungChecks,
+	}
+	for i, l := range d.Layers {
+		h.Layers[i] = string(l)
+	}
+	h.Latency, h.LastErrors = g.ledger.read()
+	switch {
+	case errors.Is(err, ErrDisabled):
+		h.Health, h.Detail = contract.PluginDisabled, ErrDisabled.Error()
+	case err != nil:
+		h.Health, h.Detail = contract.PluginFailing, err.Error()
+	case full:
+		h.Health, h.Detail = contract.PluginFailing, fmt.Sprintf("%d calls have not returned", hung)
+	case g.breaker.State() == gobreaker.StateOpen:
+		h.Health, h.Detail = contract.PluginFailing, "it has failed too often and is not called for a while"
+	}
+	return h
 }

@@ -28,18 +28,23 @@ type MLStub struct {
 	enabled bool
 }
 
-// NewMLStub makes the plugin; while it is not enabled it supports nothing.
+// NewMLStub makes the plugin; while it is not enabled it computes nothing.
 func NewMLStub(enabled bool) MLStub { return MLStub{enabled: enabled} }
 
 // Name implements [Plugin].
 func (MLStub) Name() string { return mlStubName }
 
-// Version implements [Plugin].
-func (MLStub) Version() string { return mlStubVersion }
+// Kind implements [Plugin].
+func (MLStub) Kind() contract.PluginKind { return contract.PluginGo }
 
-// Modalities implements [Plugin].
-func (MLStub) Modalities() []contract.Modality {
-	return slices.DeleteFunc(contract.Modalities(), func(m contract.Modality) bool { return m == contract.ModalityBinary })
+// Learns implements [Learner]: what stands in for a learned model is ruled as
+// one.
+func (MLStub) Learns() bool { return true }
+
+// Describe implements [Plugin].
+func (MLStub) Describe(context.Context) (Description, error) {
+	modalities := slices.DeleteFunc(contract.Modalities(), func(m contract.Modality) bool { return m == contract.ModalityBinary })
+	return Description{Version: mlStubVersion, Modalities: modalities, Layers: layer.Names()}, nil
 }
 
 // Health implements [Plugin].
@@ -48,11 +53,6 @@ func (p MLStub) Health(context.Context) error {
 		return ErrDisabled
 	}
 	return nil
-}
-
-// Supports implements [Plugin].
-func (p MLStub) Supports(l layer.Name, m contract.Modality) bool {
-	return p.enabled && slices.Contains(layer.Names(), l) && slices.Contains(p.Modalities(), m)
 }
 
 // Run implements [Plugin]. It returns [ErrDisabled] while the plugin is switched

@@ -8,6 +8,8 @@ import (
 	"io"
 	"strings"
 	"unicode/utf8"
+
+	"nexus.internal/services/plugins/internal/layer"
 )
 
 // maxDepth bounds how deep an output may nest; readers of JSON, Postgres among
@@ -16,8 +18,9 @@ const maxDepth = 32
 
 // admit checks what a plugin has returned and encodes its body anew, so that
 // whatever follows may trust it: a JSON object in UTF-8 of at most limit bytes,
-// safe to store and to send on. The result shares no memory with the plugin.
-func admit(o Output, limit int) (json.RawMessage, error) {
+// of its layer's shape, safe to store and to send on. The result shares no memory
+// with the plugin.
+func admit(shapes *layer.Shapes, name layer.Name, o Output, limit int) (json.RawMessage, error) {
 	if !(o.Confidence >= 0 && o.Confidence <= 1) {
 		return nil, fmt.Errorf("confidence %v is not between 0 and 1", o.Confidence)
 	}
@@ -32,6 +35,9 @@ func admit(o Output, limit int) (json.RawMessage, error) {
 		return nil, err
 	}
 	if err := checkValue(object, 1); err != nil {
+		return nil, err
+	}
+	if err := shapes.Check(name, object); err != nil {
 		return nil, err
 	}
 	body, err := json.Marshal(object)
@@ -98,10 +104,16 @@ func checkText(s string) error {
 	return nil
 }
 
+// maxNumberBytes bounds how a number is written.
+const maxNumberBytes = 64
+
+// checkNumber refuses numbers beyond a float64, and those that are written so
+// that exact arithmetic would take its time: 0e999999999 is one.
 func checkNumber(n json.Number) error {
 	float, err := n.Float64()
-	mantissa, _, _ := strings.Cut(strings.ToLower(n.String()), "e")
-	if vanished := float == 0 && strings.ContainsAny(mantissa, "123456789"); err != nil || vanished {
+	mantissa, exponent, _ := strings.Cut(strings.ToLower(n.String()), "e")
+	vanished := float == 0 && (strings.ContainsAny(mantissa, "123456789") || exponent != "")
+	if err != nil || vanished || len(n) > maxNumberBytes {
 		return errors.New("output holds a number out of range")
 	}
 	return nil

@@ -15,23 +15,60 @@ import (
 
 // Limits are what the calls of one plugin may cost.
 type Limits struct {
-	// Timeout ends a call.
-	Timeout time.Duration
+	// Timeout ends a call, Timeouts those of the plugins named.
+	Timeout  time.Duration
+	Timeouts map[string]time.Duration
 	// OutputBytes is the size of the largest output.
 	OutputBytes int
-	// Abandoned is how many calls of one plugin may be given up on without
-	// having returned, before it is called no more.
-	Abandoned int
+	// Calls is how many calls of one plugin may be at work at once. One that was
+	// given up on counts until it has returned.
+	Calls int
+	// Failures in a row make a plugin be left alone for RestFor; then one call finds
+	// out whether it is well again.
+	Failures uint32
+	RestFor  time.Duration
+}
+
+func (l Limits) timeout(name string) time.Duration {
+	if own, found := l.Timeouts[name]; found {
+		return own
+	}
+	return l.Timeout
+}
+
+func (l Limits) validate() error {
+	var errs []error
+	if l.Timeout <= 0 {
+		errs = append(errs, fmt.Errorf("timeout is %s: want more than 0", l.Timeout))
+	}
+	for name, timeout := range l.Timeouts {
+		if timeout <= 0 {
+			errs = append(errs, fmt.Errorf("timeout of %s is %s: want more than 0", name, timeout))
+		}
+	}
+	if l.OutputBytes < MinOutputBytes {
+		errs = append(errs, fmt.Errorf("output limit is %d: want at least %d bytes", l.OutputBytes, MinOutputBytes))
+	}
+	if l.Calls < 1 {
+		errs = append(errs, fmt.Errorf("limit of calls is %d: want at least 1", l.Calls))
+	}
+	if l.Failures < 1 || l.RestFor <= 0 {
+		errs = append(errs, fmt.Errorf("a plugin rests for %s after %d failures: want more than 0", l.RestFor, l.Failures))
+	}
+	return errors.Join(errs...)
 }
 
 // Registry holds the plugins and runs layers through the chains of profiles.
 type Registry struct {
 	analyzer *layer.Analyzer
+	shapes   *layer.Shapes
 	guards   []*guard
 	byName   map[string]*guard
 	profiles Profiles
 	limits   Limits
 	tracer   trace.Tracer
+	// withoutLearning passes over the plugins that learn.
+	withoutLearning bool
 }
 
 // NewRegistry registers plugins in the order given. A profile may name plugins
@@ -50,24 +87,20 @@ func NewRegistry(
 	for _, p := range plugins {
 		errs = append(errs, r.register(p))
 	}
-	if err := errors.Join(errs...); err != nil {
+	var err error
+	r.shapes, err = layer.NewShapes()
+	if err = errors.Join(append(errs, err)...); err != nil {
 		return nil, fmt.Errorf("register plugins: %w", err)
 	}
 	return r, nil
 }
 
-func (l Limits) validate() error {
-	var errs []error
-	if l.Timeout <= 0 {
-		errs = append(errs, fmt.Errorf("timeout is %s: want more than 0", l.Timeout))
-	}
-	if l.OutputBytes < MinOutputBytes {
-		errs = append(errs, fmt.Errorf("output limit is %d: want at least %d bytes", l.OutputBytes, MinOutputBytes))
-	}
-	if l.Abandoned < 1 {
-		errs = append(errs, fmt.Errorf("limit of abandoned calls is %d: want at least 1", l.Abandoned))
-	}
-	return errors.Join(errs...)
+// WithoutLearning is the same registry, and the same plugins, with those passed
+// over that learn.
+func (r *Registry) WithoutLearning() *Registry {
+	plain := *r
+	plain.withoutLearning = true
+	return &plain
 }
 
 func (r *Registry) register(p Plugin) error {
@@ -78,10 +111,7 @@ func (r *Registry) register(p Plugin) error {
 	if r.byName[name] != nil {
 		return fmt.Errorf("plugin %s is registered twice", name)
 	}
-	g := &guard{
-		plugin: p, name: name, version: p.Version(), modalities: p.Modalities(),
-		timeout: r.limits.Timeout, maxAbandoned: int64(r.limits.Abandoned),
-	}
+	g := newGuard(p, r.limits)
 	r.guards = append(r.guards, g)
 	r.byName[name] = g
 	return nil
@@ -105,24 +135,4 @@ func (r *Registry) Health(ctx context.Context) contract.PluginsHealthReply {
 	}
 	asking.Wait()
 	return reply
-}
-
-func (g *guard) health(ctx context.Context) contract.PluginHealth {
-	status, err := call(ctx, g, func(ctx context.Context) (contract.PluginStatus, error) {
-		err := g.plugin.Health(ctx)
-		if errors.Is(err, ErrDisabled) {
-			return contract.PluginDisabled, nil
-		}
-		return contract.PluginOK, err
-	})
-	h := contract.PluginHealth{
-		Name: g.name, Version: g.version, Modalities: g.modalities, Status: status, Abandoned: int(g.abandoned.Load()),
-	}
-	switch {
-	case err != nil:
-		h.Status, h.Detail = contract.PluginFailing, err.Error()
-	case status == contract.PluginDisabled:
-		h.Detail = ErrDisabled.Error()
-	}
-	return h
 }

@@ -9,26 +9,32 @@ import (
 	"nexus.internal/libs/bus"
 	"nexus.internal/libs/contract"
 	"nexus.internal/libs/fault"
+	"nexus.internal/services/plugins/internal/document"
+	"nexus.internal/services/plugins/internal/layer"
 	"nexus.internal/services/plugins/internal/plugin"
 	"nexus.internal/services/plugins/internal/store"
 )
 
 // Answers answers the requests of other services.
 type Answers struct {
-	runs    *store.Store
-	plugins *plugin.Registry
+	runs      *store.Store
+	plugins   *plugin.Registry
+	documents *document.Reader
+	analyzer  *layer.Analyzer
 }
 
 // New makes the answers of this service.
-func New(runs *store.Store, plugins *plugin.Registry) *Answers {
-	return &Answers{runs: runs, plugins: plugins}
+func New(runs *store.Store, plugins *plugin.Registry, documents *document.Reader) *Answers {
+	return &Answers{runs: runs, plugins: plugins, documents: documents, analyzer: layer.NewAnalyzer()}
 }
 
 // Register puts the answers on their subjects.
 func (a *Answers) Register(rpc *bus.RPC) {
 	bus.Handle(rpc, contract.RPCPluginsRuns, a.Runs)
 	bus.Handle(rpc, contract.RPCPluginsRun, a.Run)
+	bus.Handle(rpc, contract.RPCPluginsShadow, a.Shadow)
 	bus.Handle(rpc, contract.RPCPluginsHealth, a.Health)
+	bus.Handle(rpc, contract.RPCPluginsRhetoric, a.Rhetoric)
 }
 
 // Runs lists analysis runs, newest first.

@@ -22,8 +22,11 @@ type runRow struct {
 	SourceChecksum string    `bun:"source_checksum"`
 	Modality       string    `bun:"modality"`
 	Mode           string    `bun:"mode"`
+	ExecutionMode  string    `bun:"execution_mode"`
 	PluginProfile  string    `bun:"plugin_profile"`
 	HypergraphIDs  string    `bun:"hypergraph_ids"`
+	ShadowJobID    *string   `bun:"shadow_job_id"`
+	ShadowOf       *string   `bun:"shadow_of"`
 	CreatedBy      string    `bun:"created_by"`
 	CreatedAt      time.Time `bun:"created_at"`
 	Layers         []string  `bun:"layers,array,scanonly"`
@@ -37,14 +40,15 @@ func runRowOf(run contract.AnalysisRun) (runRow, error) {
 	return runRow{
 		ID: run.AnalysisRunID, JobID: run.JobID, DocumentID: run.DocumentID, BranchID: run.BranchID,
 		SourceChecksum: run.SourceChecksum, Modality: string(run.Modality), Mode: run.Mode,
-		PluginProfile: run.PluginProfile, HypergraphIDs: string(ids), CreatedBy: run.CreatedBy,
+		ExecutionMode: string(run.ExecutionMode), PluginProfile: run.PluginProfile, HypergraphIDs: string(ids),
+		ShadowJobID: run.ShadowJobID, ShadowOf: run.ShadowOf, CreatedBy: run.CreatedBy,
 	}, nil
 }
 
 func (r runRow) summary() contract.AnalysisRunSummary {
 	return contract.AnalysisRunSummary{
 		AnalysisRunID: r.ID, JobID: r.JobID, DocumentID: r.DocumentID, BranchID: r.BranchID, Mode: r.Mode,
-		PluginProfile: r.PluginProfile, Modality: contract.Modality(r.Modality), SourceChecksum: r.SourceChecksum,
+		ExecutionMode: contract.ExecutionMode(r.ExecutionMode), ShadowJobID: r.ShadowJobID, ShadowOf: r.ShadowOf, PluginProfile: r.PluginProfile, Modality: contract.Modality(r.Modality), SourceChecksum: r.SourceChecksum,
 		CreatedBy: r.CreatedBy, CreatedAt: r.CreatedAt.UTC(),
 	}
 }

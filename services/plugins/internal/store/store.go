@@ -90,6 +90,19 @@ func (s *Store) Run(ctx context.Context, id uuid.UUID) (contract.AnalysisRun, er
 	return run, nil
 }
 
+// RunOfJob returns the id of the run that a job has left, or ErrNotFound.
+func (s *Store) RunOfJob(ctx context.Context, jobID string) (uuid.UUID, error) {
+	var id uuid.UUID
+	err := s.db.Bun.NewSelect().Model((*runRow)(nil)).Column("id").Where("job_id = ?", jobID).Scan(ctx, &id)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return uuid.Nil, fmt.Errorf("look up the analysis run of job %s: %w", jobID, err)
+	}
+	return id, nil
+}
+
 // Page selects runs, newest first.
 type Page struct {
 	// DocumentID, when set, selects the runs of one document.

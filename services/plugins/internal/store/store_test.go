@@ -33,7 +33,7 @@ func sample() contract.AnalysisRun {
 	return contract.AnalysisRun{
 		AnalysisRunSummary: contract.AnalysisRunSummary{
 			AnalysisRunID: uuid.NewString(), JobID: uuid.NewString(), DocumentID: pointer(uuid.NewString()),
-			Mode: "PUBLIC", PluginProfile: "ml_first", Modality: contract.ModalityPDF,
+			Mode: "PUBLIC", ExecutionMode: contract.ModeSync, PluginProfile: "ml_first", Modality: contract.ModalityPDF,
 			SourceChecksum: strings.Repeat("0a", 32), CreatedBy: "dev-operator",
 		},
 		HypergraphIDs: contract.HypergraphIDs{DocumentNodeID: "node", AtomNodeIDs: []string{"a", "b"}, AtomNodeCount: 2},
@@ -161,20 +161,26 @@ func TestSaveRefusesWhatTheSchemaForbids(t *testing.T) {
 	t.Parallel()
 	s, _ := open(t)
 	spoil := map[string]func(*contract.AnalysisRun){
-		"no source":             func(r *contract.AnalysisRun) { r.DocumentID = nil },
-		"two sources":           func(r *contract.AnalysisRun) { r.BranchID = pointer(uuid.NewString()) },
-		"mode":                  func(r *contract.AnalysisRun) { r.Mode = "SECRET" },
-		"profile":               func(r *contract.AnalysisRun) { r.PluginProfile = "" },
-		"modality":              func(r *contract.AnalysisRun) { r.Modality = "smell" },
-		"checksum":              func(r *contract.AnalysisRun) { r.SourceChecksum = "0A" },
-		"confidence above 1":    func(r *contract.AnalysisRun) { r.LayerOutputs[0].Confidence = 1.01 },
-		"confidence below 0":    func(r *contract.AnalysisRun) { r.LayerOutputs[0].Confidence = -.01 },
-		"runtime":               func(r *contract.AnalysisRun) { r.LayerOutputs[0].RuntimeMS = -1 },
-		"provider":              func(r *contract.AnalysisRun) { r.LayerOutputs[0].Provider = "" },
-		"an empty reason":       func(r *contract.AnalysisRun) { r.LayerOutputs[0].FallbackReason = pointer("") },
-		"an output not object":  func(r *contract.AnalysisRun) { r.LayerOutputs[0].Output = json.RawMessage(`[]`) },
-		"an output not JSON":    func(r *contract.AnalysisRun) { r.LayerOutputs[0].Output = json.RawMessage(`{`) },
-		"a layer twice":         func(r *contract.AnalysisRun) { r.LayerOutputs[0].Layer = "token" },
+		"no source":            func(r *contract.AnalysisRun) { r.DocumentID = nil },
+		"two sources":          func(r *contract.AnalysisRun) { r.BranchID = pointer(uuid.NewString()) },
+		"mode":                 func(r *contract.AnalysisRun) { r.Mode = "SECRET" },
+		"profile":              func(r *contract.AnalysisRun) { r.PluginProfile = "" },
+		"modality":             func(r *contract.AnalysisRun) { r.Modality = "smell" },
+		"checksum":             func(r *contract.AnalysisRun) { r.SourceChecksum = "0A" },
+		"confidence above 1":   func(r *contract.AnalysisRun) { r.LayerOutputs[0].Confidence = 1.01 },
+		"confidence below 0":   func(r *contract.AnalysisRun) { r.LayerOutputs[0].Confidence = -.01 },
+		"runtime":              func(r *contract.AnalysisRun) { r.LayerOutputs[0].RuntimeMS = -1 },
+		"provider":             func(r *contract.AnalysisRun) { r.LayerOutputs[0].Provider = "" },
+		"an empty reason":      func(r *contract.AnalysisRun) { r.LayerOutputs[0].FallbackReason = pointer("") },
+		"an output not object": func(r *contract.AnalysisRun) { r.LayerOutputs[0].Output = json.RawMessage(`[]`) },
+		"an output not JSON":   func(r *contract.AnalysisRun) { r.LayerOutputs[0].Output = json.RawMessage(`{`) },
+		"a layer twice":        func(r *contract.AnalysisRun) { r.LayerOutputs[0].Layer = "token" },
+		"execution mode":       func(r *contract.AnalysisRun) { r.ExecutionMode = "later" },
+		"a shadow unasked for": func(r *contract.AnalysisRun) { r.ShadowJobID = pointer(uuid.NewString()) },
+		"no shadow":            func(r *contract.AnalysisRun) { r.ExecutionMode = contract.ModeShadow },
+		"the shadow of a shadow": func(r *contract.AnalysisRun) {
+			r.ExecutionMode, r.ShadowJobID, r.ShadowOf = contract.ModeShadow, pointer(uuid.NewString()), pointer(uuid.NewString())
+		},
 		"an id that is no UUID": func(r *contract.AnalysisRun) { r.JobID = "job" },
 	}
 	for name, change := range spoil {
@@ -185,6 +191,24 @@ func TestSaveRefusesWhatTheSchemaForbids(t *testing.T) {
 	runs, err := s.Runs(t.Context(), store.Page{Limit: 10})
 	require.NoError(t, err)
 	require.Empty(t, runs)
+}
+
+func TestARunAndItsShadow(t *testing.T) {
+	t.Parallel()
+	s, _ := open(t)
+	run, shadow := sample(), sample()
+	run.ExecutionMode, run.ShadowJobID = contract.ModeShadow, &shadow.JobID
+	shadow.ExecutionMode, shadow.ShadowOf = contract.ModeAsync, &run.JobID
+	require.Equal(t, run.ShadowJobID, save(t, s, run).ShadowJobID)
+	_, err := s.RunOfJob(t.Context(), shadow.JobID)
+	require.ErrorIs(t, err, store.ErrNotFound)
+	require.Equal(t, run.JobID, *save(t, s, shadow).ShadowOf)
+	id, err := s.RunOfJob(t.Context(), shadow.JobID)
+	require.NoError(t, err)
+	require.Equal(t, shadow.AnalysisRunID, id.String())
+	listed, err := s.Runs(t.Context(), store.Page{Limit: 2})
+	require.NoError(t, err)
+	require.Equal(t, run.ShadowJobID, listed[1].ShadowJobID)
 }
 
 func TestAJobHasOneRun(t *testing.T) {

@@ -1,0 +1,3 @@
+module nexus.example/plugins/shout
+
+go 1.26
