@@ -175,7 +175,8 @@ func TestGatewayAnswersWhileItWaits(t *testing.T) {
 		return strings.HasSuffix(body["detail"].(string), "waits for the streams, which `nexus migrate up` makes.")
 	}, "it does not say that it waits for the streams")
 	cfg := load(t, map[string]string{"NEXUS_NATS_URL": "nats://" + address, "NEXUS_DATABASE_URL": testkit.EmptyDatabase(t), "NEXUS_DATA_DIR": t.TempDir()})
-	require.NoError(t, platform.Create(t.Context(), cfg, io.Discard, migrations.Schemas()))
+	_, err = platform.Create(t.Context(), cfg, io.Discard, migrations.Schemas())
+	require.NoError(t, err)
 	require.Equal(t, web, testkit.Receive(t, w.ready).HTTPAddr)
 	status, _, _ = get("/healthz")
 	require.Equal(t, http.StatusOK, status)
@@ -220,7 +221,7 @@ func TestCommandsWaitForAWhile(t *testing.T) {
 	address := freeAddress(t)
 	environ := map[string]string{"NEXUS_COMMAND_WAIT_SECONDS": "2", "NEXUS_DATA_DIR": t.TempDir(), "NEXUS_DATABASE_URL": "postgres://u:swordfish@" + address + "/x", "NEXUS_NATS_URL": "nats://t0ken@" + address}
 	var log journal
-	err := platform.Create(t.Context(), load(t, environ), &log, migrations.Schemas())
+	_, err := platform.Create(t.Context(), load(t, environ), &log, migrations.Schemas())
 	require.ErrorContains(t, err, fmt.Sprintf("s for Postgres at postgres://%s/x: reach the database", address))
 	require.Contains(t, log.String(), "waiting for Postgres at postgres://"+address+"/x")
 	environ["NEXUS_DATABASE_URL"] = testkit.EmptyDatabase(t)
