@@ -3,6 +3,7 @@ package corpus
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -11,9 +12,13 @@ import (
 
 	"nexus.internal/libs/bus"
 	"nexus.internal/libs/contract"
+	"nexus.internal/libs/outbox"
 	"nexus.internal/libs/pg"
 	"nexus.internal/libs/run"
 	"nexus.internal/libs/worker"
+	"nexus.internal/services/corpus/internal/branch"
+	"nexus.internal/services/corpus/internal/compose"
+	"nexus.internal/services/corpus/internal/governance"
 	"nexus.internal/services/corpus/internal/ingest"
 	"nexus.internal/services/corpus/internal/objectstore"
 	"nexus.internal/services/corpus/internal/rpc"
@@ -33,6 +38,9 @@ type Config struct {
 	MaxFiles     int   `env:"CORPUS_MAX_FILES" envDefault:"10000" doc:"Most files of one ingest."`
 	Parallel     int   `env:"CORPUS_PARALLEL_FILES" envDefault:"4" doc:"Files of one ingest that are worked on at once."`
 
+	BranchMaxTextBytes int    `env:"BRANCH_MAX_TEXT_BYTES" envDefault:"4194304" doc:"Longest text of a branch, in bytes."`
+	BlockedTerms       string `env:"GOVERNANCE_BLOCKED_TERMS" envDefault:"kill,self-harm,hate,ethnic cleansing,bioweapon,how to make a bomb" doc:"Terms that the policy looks for in texts, separated by commas; whole words, any case."`
+
 	WorkerConcurrency int `env:"CORPUS_WORKER_CONCURRENCY" envDefault:"2" doc:"Corpus jobs that one process runs at once."`
 }
 
@@ -42,6 +50,7 @@ const (
 	maxFileBytes   = 256 << 20
 	maxFiles       = 100_000
 	maxConcurrency = 64
+	maxBranchText  = 16 << 20
 )
 
 // Validate implements config.Validator.
@@ -58,10 +67,14 @@ func (c Config) Validate() error {
 		{"CORPUS_MAX_FILES", int64(c.MaxFiles), maxFiles},
 		{"CORPUS_PARALLEL_FILES", int64(c.Parallel), maxConcurrency},
 		{"CORPUS_WORKER_CONCURRENCY", int64(c.WorkerConcurrency), maxConcurrency},
+		{"BRANCH_MAX_TEXT_BYTES", int64(c.BranchMaxTextBytes), maxBranchText},
 	} {
 		if n.value < 1 || n.value > n.max {
 			errs = append(errs, fmt.Errorf("NEXUS_%s is %d: want 1 to %d", n.name, n.value, n.max))
 		}
+	}
+	if _, err := governance.ParseTerms(c.BlockedTerms); err != nil {
+		errs = append(errs, fmt.Errorf("NEXUS_GOVERNANCE_BLOCKED_TERMS: %w", err))
 	}
 	return errors.Join(errs...)
 }
@@ -73,6 +86,7 @@ type Deps struct {
 	DB     *pg.DB
 	Log    zerolog.Logger
 	Tracer trace.TracerProvider
+	Now    func() time.Time
 	Worker worker.Settings
 }
 
@@ -89,8 +103,18 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	}
 	answers := bus.NewRPC(deps.NC, deps.Log, deps.Tracer, "corpus")
 	answers.Passing(pg.IsAway)
-	rpc.New(store.New(deps.DB)).Register(answers)
-	parts := []run.Component{answers}
+	documents := store.New(deps.DB)
+	branches := branch.New(documents, int64(cfg.BranchMaxTextBytes))
+	box := outbox.New(deps.DB, "corpus", bus.NewPublisher(deps.JS, "corpus", deps.Now), deps.Log)
+	terms, err := governance.ParseTerms(cfg.BlockedTerms)
+	if err != nil {
+		return nil, fmt.Errorf("corpus settings: NEXUS_GOVERNANCE_BLOCKED_TERMS: %w", err)
+	}
+	decider := governance.NewDecider(governance.New(terms), store.NewDecisions(documents, box), deps.Now)
+	rpc.New(documents).Register(answers)
+	rpc.NewBranches(branches, documents).Register(answers)
+	rpc.NewMixes(compose.New(branches, decider, documents), decider, documents).Register(answers)
+	parts := []run.Component{box, answers}
 	if !deps.Worker.Apart {
 		jobs, err := NewWorker(cfg, deps)
 		if err != nil {
@@ -119,6 +143,7 @@ func NewWorker(cfg Config, deps Deps) (*worker.Worker, error) {
 	jobs, err := newWorker(cfg, deps, map[string]worker.Handler{
 		contract.JobIngestBatch:    work.IngestBatch(ingester, cfg.MaxFiles),
 		contract.JobIntegrityAudit: work.IntegrityAudit(documents),
+		contract.JobBranchReplay:   work.BranchReplay(branch.New(documents, int64(cfg.BranchMaxTextBytes))),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("corpus worker: %w", err)

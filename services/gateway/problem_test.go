@@ -186,7 +186,7 @@ func TestParametersThatAreRefused(t *testing.T) {
 			continue
 		}
 		for _, bad := range []string{"x", "0", uuid.NewString() + "0", uuid.NewString()[1:], "%00", "..%2f..%2fetc%2fpasswd", "'; DROP TABLE jobs; --", strings.Repeat("a", 5000)} {
-			path := strings.NewReplacer("{id}", strings.ReplaceAll(bad, " ", "%20"), "{delivery}", uuid.NewString()).Replace(o.path)
+			path := strings.NewReplacer("{id}", strings.ReplaceAll(bad, " ", "%20"), "{delivery}", uuid.NewString(), "{other}", uuid.NewString()).Replace(o.path)
 			p := c.send(o.method, path, o.body).fails(http.StatusUnprocessableEntity, "validation_error")
 			require.Equal(t, "path.id", p.Errors[0].Location, "%s %q", o.path, bad)
 		}

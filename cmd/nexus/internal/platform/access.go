@@ -62,6 +62,7 @@ func permissions(service string) embednats.Permissions {
 			"$JS.API.CONSUMER.INFO."+contract.StreamRuns+".*", "$JS.API.CONSUMER.CREATE."+contract.StreamRuns+".>")
 	case "corpus":
 		work(contract.QueueCorpus)
+		say(contract.GovernanceEvents)
 	case "plugins":
 		work(contract.QueuePlugins)
 		say("nexus.rpc.corpus.>", contract.RPCAuthAllowed)

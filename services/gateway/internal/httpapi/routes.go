@@ -123,6 +123,9 @@ func (s *Server) routes() {
 	s.eventRoutes()
 	s.webhookRoutes()
 	s.corpusRoutes()
+	s.branchRoutes()
+	s.remixRoutes()
+	s.graphRoutes()
 	s.auditRoutes()
 	s.deadLetterRoutes()
 }
