@@ -12,10 +12,14 @@ import (
 
 	"nexus.internal/libs/bus"
 	"nexus.internal/libs/contract"
+	"nexus.internal/libs/outbox"
 	"nexus.internal/libs/pg"
 	"nexus.internal/libs/run"
 	"nexus.internal/libs/worker"
+	"nexus.internal/services/corpus/internal/branch"
+	"nexus.internal/services/corpus/internal/compose"
 	"nexus.internal/services/corpus/internal/extract"
+	"nexus.internal/services/corpus/internal/governance"
 	"nexus.internal/services/corpus/internal/ingest"
 	"nexus.internal/services/corpus/internal/objectstore"
 	"nexus.internal/services/corpus/internal/pdf"
@@ -42,6 +46,9 @@ type Config struct {
 
 	PDFCacheDir string `env:"CORPUS_PDF_CACHE_DIR" doc:"Folder that keeps the compiled PDF reader between starts, writable by Nexus alone; without one the first PDF of each process waits some seconds."`
 
+	BranchMaxTextBytes int    `env:"BRANCH_MAX_TEXT_BYTES" envDefault:"4194304" doc:"Longest text of a branch, in bytes."`
+	BlockedTerms       string `env:"GOVERNANCE_BLOCKED_TERMS" envDefault:"kill,self-harm,hate,ethnic cleansing,bioweapon,how to make a bomb" doc:"Terms that the policy looks for in texts, separated by commas; whole words, any case."`
+
 	WorkerConcurrency int `env:"CORPUS_WORKER_CONCURRENCY" envDefault:"2" doc:"Corpus jobs that one process runs at once."`
 }
 
@@ -54,6 +61,7 @@ const (
 	minPDFMemory   = 32 << 20
 	maxPDFMemory   = 2 << 30
 	maxPDFSeconds  = 3600
+	maxBranchText  = 16 << 20
 )
 
 // Validate implements config.Validator.
@@ -71,6 +79,7 @@ func (c Config) Validate() error {
 		{"CORPUS_PARALLEL_FILES", int64(c.Parallel), maxConcurrency},
 		{"CORPUS_PDF_PARALLEL", int64(c.PDFParallel), maxConcurrency},
 		{"CORPUS_WORKER_CONCURRENCY", int64(c.WorkerConcurrency), maxConcurrency},
+		{"BRANCH_MAX_TEXT_BYTES", int64(c.BranchMaxTextBytes), maxBranchText},
 	} {
 		if n.value < 1 || n.value > n.max {
 			errs = append(errs, fmt.Errorf("NEXUS_%s is %d: want 1 to %d", n.name, n.value, n.max))
@@ -82,6 +91,9 @@ func (c Config) Validate() error {
 	if !(c.PDFSeconds > 0 && c.PDFSeconds <= maxPDFSeconds) {
 		errs = append(errs, fmt.Errorf("NEXUS_CORPUS_PDF_SECONDS is %g: want more than 0, at most %d", c.PDFSeconds, maxPDFSeconds))
 	}
+	if _, err := governance.ParseTerms(c.BlockedTerms); err != nil {
+		errs = append(errs, fmt.Errorf("NEXUS_GOVERNANCE_BLOCKED_TERMS: %w", err))
+	}
 	return errors.Join(errs...)
 }
 
@@ -92,6 +104,7 @@ type Deps struct {
 	DB     *pg.DB
 	Log    zerolog.Logger
 	Tracer trace.TracerProvider
+	Now    func() time.Time
 	Worker worker.Settings
 }
 
@@ -110,8 +123,17 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	documents := store.New(deps.DB)
 	answers.Health(documents.Ping)
 	answers.Passing(pg.IsAway)
+	branches := branch.New(documents, int64(cfg.BranchMaxTextBytes))
+	box := outbox.New(deps.DB, "corpus", bus.NewPublisher(deps.JS, "corpus", deps.Now), deps.Log)
+	terms, err := governance.ParseTerms(cfg.BlockedTerms)
+	if err != nil {
+		return nil, fmt.Errorf("corpus settings: NEXUS_GOVERNANCE_BLOCKED_TERMS: %w", err)
+	}
+	decider := governance.NewDecider(governance.New(terms), store.NewDecisions(documents, box), deps.Now)
 	rpc.New(documents).Register(answers)
-	parts := []run.Component{answers}
+	rpc.NewBranches(branches, documents).Register(answers)
+	rpc.NewMixes(compose.New(branches, decider, documents), decider, documents).Register(answers)
+	parts := []run.Component{box, answers}
 	if !deps.Worker.Apart {
 		jobs, err := NewWorker(cfg, deps)
 		if err != nil {
@@ -146,6 +168,7 @@ func NewWorker(cfg Config, deps Deps) (*worker.Worker, error) {
 	jobs, err := newWorker(cfg, deps, map[string]worker.Handler{
 		contract.JobIngestBatch:    work.IngestBatch(ingester, cfg.MaxFiles),
 		contract.JobIntegrityAudit: work.IntegrityAudit(documents),
+		contract.JobBranchReplay:   work.BranchReplay(branch.New(documents, int64(cfg.BranchMaxTextBytes))),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("corpus worker: %w", err)

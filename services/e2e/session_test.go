@@ -65,6 +65,7 @@ func TestSession(t *testing.T) {
 			p := start(t)
 			t.Run("Access", func(t *testing.T) { access(t, p) })
 			t.Run("Analysis", func(t *testing.T) { analysis(t, p) })
+			t.Run("Branches", func(t *testing.T) { branches(t, p) })
 			t.Run("BothDoors", func(t *testing.T) { bothDoors(t, p) })
 			t.Run("Terms", func(t *testing.T) { terms(t, p) })
 			t.Run("DeadLetters", func(t *testing.T) { deadLetters(t, p) })

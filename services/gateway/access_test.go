@@ -44,6 +44,13 @@ func operations() []operation {
 		"POST /api/v1/webhooks":          `{"url":"https://example.com/hook"}`,
 		"PATCH /api/v1/webhooks/{id}":    `{"enabled":false}`,
 		"POST /api/v1/ingest/batch":      `{}`,
+
+		"POST /api/v1/evolve/branch":       `{"root_document_id":"d","event_type":"natural_drift"}`,
+		"POST /api/v1/evolve/multi":        `{"root_document_id":"d","events":[{"event_type":"natural_drift"}]}`,
+		"POST /api/v1/branches/merge":      `{"left_branch_id":"a","right_branch_id":"b"}`,
+		"POST /api/v1/remix":               `{"source_document_id":"d","target_branch_id":"b","strategy":"interleave"}`,
+		"POST /api/v1/remix/compose":       `{"source_document_id":"d","target_branch_id":"b","strategy":"interleave"}`,
+		"POST /api/v1/governance/evaluate": `{"candidate_output":"a text"}`,
 	}
 	var out []operation
 	for _, r := range gateway.Access() {
@@ -61,7 +68,7 @@ func (o operation) url() string {
 	if strings.HasPrefix(o.path, "/api/v1/job-types/") {
 		name = contract.JobAnalyze
 	}
-	return strings.NewReplacer("{id}", id, "{name}", name, "{delivery}", id).Replace(o.path)
+	return strings.NewReplacer("{id}", id, "{name}", name, "{delivery}", id, "{other}", id).Replace(o.path)
 }
 
 // good is the status of an answer to whoever may ask.

@@ -186,6 +186,7 @@ func TestParametersThatAreRefused(t *testing.T) {
 	// have looked for it.
 	missing := []string{
 		"Job not found", "Document not found", "Ingest job not found", "Analysis run not found", "Key not found", "Webhook not found", "There is no such dead letter.",
+		"Branch not found", "Remix not found",
 	}
 	for path, sentence := range map[string]string{"documents/does-not-exist": missing[1], "jobs/does-not-exist": missing[0], "ingest/jobs/x": missing[2], "analysis/runs/x": missing[3]} {
 		require.Equal(t, sentence, c.send(http.MethodGet, "/api/v1/"+path, "").fails(http.StatusNotFound, "not_found").Detail)
@@ -197,7 +198,7 @@ func TestParametersThatAreRefused(t *testing.T) {
 			continue
 		}
 		for _, bad := range []string{"x", "0", uuid.NewString() + "0", uuid.NewString()[1:], "%00", "..%2f..%2fetc%2fpasswd", "'; DROP TABLE jobs; --", strings.Repeat("a", 5000)} {
-			path := strings.NewReplacer("{id}", strings.ReplaceAll(bad, " ", "%20"), "{delivery}", uuid.NewString()).Replace(o.path)
+			path := strings.NewReplacer("{id}", strings.ReplaceAll(bad, " ", "%20"), "{delivery}", uuid.NewString(), "{other}", uuid.NewString()).Replace(o.path)
 			p := c.send(o.method, path, o.body).fails(http.StatusNotFound, "not_found")
 			require.Contains(t, missing, p.Detail, "%s %q", o.path, bad)
 			require.Empty(t, p.Errors, "%s %q", o.path, bad)

@@ -89,6 +89,7 @@ func permissions(service string) embednats.Permissions {
 			"$JS.API.CONSUMER.INFO."+contract.StreamRuns+".*", "$JS.API.CONSUMER.CREATE."+contract.StreamRuns+".>")
 	case "corpus":
 		work()
+		say(contract.GovernanceEvents)
 	case "plugins":
 		work()
 		// Plugins of others live in an account of their own; a call reaches them there.

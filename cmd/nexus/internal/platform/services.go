@@ -131,7 +131,7 @@ func (p *process) components(ctx context.Context, name string, b *base) ([]run.C
 	case "jobs":
 		s, err = jobs.New(cfg.Jobs, jobs.Deps{NC: b.nc, JS: b.js, DB: b.db, Log: b.log, Tracer: b.tracer, Now: time.Now, Worker: p.worker})
 	case "corpus":
-		s, err = corpus.New(cfg.Corpus, corpus.Deps{NC: b.nc, JS: b.js, DB: b.db, Log: b.log, Tracer: b.tracer, Worker: p.worker})
+		s, err = corpus.New(cfg.Corpus, corpus.Deps{NC: b.nc, JS: b.js, DB: b.db, Log: b.log, Tracer: b.tracer, Now: time.Now, Worker: p.worker})
 	case "plugins":
 		s, err = plugins.New(cfg.Plugins, plugins.Deps{NC: b.nc, JS: b.js, DB: b.db, Log: b.log, Tracer: b.tracer, Worker: p.worker})
 	case "webhooks":

@@ -135,5 +135,6 @@ func wire() string {
 		fmt.Fprintf(&b, "| `nexus.events.webhook.%s.<owner>` | `%s` |\n", what, contract.EventType(contract.AreaWebhook, what))
 	}
 	fmt.Fprintf(&b, "| `nexus.events.feature.%s.<feature>` | `%s` |\n", contract.WhatUpdated, contract.EventType(contract.AreaFeature, contract.WhatUpdated))
+	fmt.Fprintf(&b, "| `nexus.events.%s.%s.<mode>` | `%s` |\n", contract.AreaGovernance, contract.WhatEvaluate, contract.EventType(contract.AreaGovernance, contract.WhatEvaluate))
 	return b.String()
 }

@@ -36,6 +36,7 @@ func (a *Answers) Register(service *bus.RPC) {
 	bus.Handle(service, contract.RPCCorpusAtoms, a.Atoms)
 	bus.Handle(service, contract.RPCCorpusIntegrity, a.Integrity)
 	bus.Handle(service, contract.RPCCorpusIngestJob, a.IngestJob)
+	bus.Handle(service, contract.RPCCorpusGraph, a.Graph)
 }
 
 // documentID reads the id of a document. What is no id at all cannot be the id

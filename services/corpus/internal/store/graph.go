@@ -2,10 +2,13 @@ package store
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/google/uuid"
 	"github.com/uptrace/bun"
 
+	"nexus.internal/libs/contract"
+	"nexus.internal/services/corpus/internal/atom"
 	"nexus.internal/services/corpus/internal/document"
 )
 
@@ -61,4 +64,60 @@ func countsOf(row graphRow) document.GraphCounts {
 		DocumentID: row.ID, Ingested: row.Ingested, AtomCount: row.AtomCount,
 		DocumentNodes: row.Nodes, AtomNodes: row.Atoms, ContainsEdges: row.Edges,
 	}
+}
+
+// AtomCount is how many atoms of a level a document has.
+type AtomCount struct {
+	DocumentID uuid.UUID
+	Level      atom.Level
+	Count      int64
+}
+
+// AtomCounts counts the atoms in the graph, level by level, the newest documents
+// first. With a document it counts that one's alone.
+func (s *Store) AtomCounts(ctx context.Context, documentID *uuid.UUID) ([]AtomCount, error) {
+	var rows []struct {
+		DocumentID uuid.UUID `bun:"document_id"`
+		Level      int       `bun:"level"`
+		Count      int64     `bun:"count"`
+	}
+	query := s.db.Bun.NewSelect().TableExpr("corpus.contains_edges AS e").Join("JOIN corpus.documents AS d ON d.id = e.document_id").
+		ColumnExpr("e.document_id, e.level, sum(e.last_ordinal - e.first_ordinal + 1) AS count").
+		Group("e.document_id", "e.level", "d.created_at").OrderExpr("d.created_at DESC, e.document_id, e.level")
+	if documentID != nil {
+		query.Where("e.document_id = ?", *documentID)
+	}
+	if err := query.Scan(ctx, &rows); err != nil {
+		return nil, fmt.Errorf("count atoms: %w", err)
+	}
+	levels := atom.Levels()
+	out := make([]AtomCount, len(rows))
+	for i, r := range rows {
+		out[i] = AtomCount{r.DocumentID, levels[r.Level-1], r.Count}
+	}
+	return out, nil
+}
+
+// DocumentNode is the node of a document in the graph.
+type DocumentNode struct {
+	ID       uuid.UUID         `bun:"id"`
+	Title    string            `bun:"title"`
+	Path     string            `bun:"path"`
+	Modality contract.Modality `bun:"modality"`
+}
+
+// DocumentNodes returns the nodes of documents, newest first; with a document, its
+// own alone, and none where it has no graph.
+func (s *Store) DocumentNodes(ctx context.Context, documentID *uuid.UUID, limit int) ([]DocumentNode, error) {
+	var nodes []DocumentNode
+	query := s.db.Bun.NewSelect().TableExpr("corpus.documents AS d").ColumnExpr("d.id, d.title, d.path, d.modality").
+		Where("EXISTS (SELECT FROM corpus.document_nodes AS n WHERE n.document_id = d.id)").
+		OrderExpr("d.created_at DESC, d.id DESC").Limit(int64(limit))
+	if documentID != nil {
+		query.Where("d.id = ?", *documentID)
+	}
+	if err := query.Scan(ctx, &nodes); err != nil {
+		return nil, fmt.Errorf("list the nodes of documents: %w", err)
+	}
+	return nodes, nil
 }

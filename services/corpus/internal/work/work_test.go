@@ -178,7 +178,7 @@ func TestIngestBatchWaitsForWhatIsUnavailable(t *testing.T) {
 	result, err := on(b.dir)(t.Context(), j)
 	require.NoError(t, err)
 	require.Equal(t, 1, result.Value.(contract.IngestBatchResult).DocumentsIngested)
-	ingested, err := b.store.Ingest(t.Context(), document.IngestJobID(j.ID))
+	ingested, err := b.store.Ingest(t.Context(), ingestid.Of(j.ID))
 	require.NoError(t, err)
 	require.Equal(t, contract.IngestCompleted, ingested.Status)
 }

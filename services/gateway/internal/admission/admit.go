@@ -224,11 +224,17 @@ func (a *Admission) checkMode(ctx context.Context, caller identity.Caller, t con
 	if err != nil {
 		return err
 	}
+	return a.CheckMode(ctx, caller, mode)
+}
+
+// CheckMode refuses a mode that the caller may not use.
+func (a *Admission) CheckMode(ctx context.Context, caller identity.Caller, mode identity.Mode) error {
 	if mode != identity.ModePublic && mode != identity.ModeRaw {
 		return fault.Unprocessablef("Unknown mode '%s': want PUBLIC or RAW", mode)
 	}
 	raw := false
 	if mode == identity.ModeRaw {
+		var err error
 		if raw, err = a.Open(ctx, contract.FeatureRawMode, caller.Role); err != nil {
 			return err
 		}

@@ -127,6 +127,9 @@ func (s *Server) routes() {
 	s.webhookRoutes()
 	s.corpusRoutes()
 	s.analysisRoutes()
+	s.branchRoutes()
+	s.remixRoutes()
+	s.graphRoutes()
 	s.auditRoutes()
 	s.deadLetterRoutes()
 }
