@@ -56,15 +56,15 @@ func TestWhatIsUnavailableIsTold(t *testing.T) {
 		handler func(*harness) worker.Handler
 		want    contract.RunResult
 	}{
-		"nobody is there":      {ask, contract.RunResult{Unavailable: true, ErrorText: silence}},
-		"nobody answers":       {silent, contract.RunResult{Unavailable: true, ErrorText: silence}},
-		"the database is away": {fails(fmt.Errorf("save: %w", databaseAway)), contract.RunResult{Unavailable: true, ErrorText: "The database is away."}},
-		"with another error":   {fails(errors.Join(bug, corpusAway)), contract.RunResult{Unavailable: true, ErrorText: "The corpus is away."}},
-		"for a time it knows":  {fails(worker.RetryAfter(time.Minute, corpusAway)), contract.RunResult{Unavailable: true, ErrorText: "The corpus is away.", RetryAfterMS: 60_000}},
-		"for good":             {fails(worker.Permanent(corpusAway)), contract.RunResult{Permanent: true, ErrorText: "The corpus is away.: connection refused"}},
+		"nobody is there":      {ask, contract.RunResult{Unavailable: true, ErrorKind: "unavailable", ErrorCode: "unavailable", ErrorText: silence}},
+		"nobody answers":       {silent, contract.RunResult{Unavailable: true, ErrorKind: "unavailable", ErrorCode: "unavailable", ErrorText: silence}},
+		"the database is away": {fails(fmt.Errorf("save: %w", databaseAway)), contract.RunResult{Unavailable: true, ErrorKind: "unavailable", ErrorCode: "unavailable", ErrorText: "The database is away."}},
+		"with another error":   {fails(errors.Join(bug, corpusAway)), contract.RunResult{Unavailable: true, ErrorKind: "unavailable", ErrorCode: "unavailable", ErrorText: "The corpus is away."}},
+		"for a time it knows":  {fails(worker.RetryAfter(time.Minute, corpusAway)), contract.RunResult{Unavailable: true, ErrorKind: "unavailable", ErrorCode: "unavailable", ErrorText: "The corpus is away.", RetryAfterMS: 60_000}},
+		"for good":             {fails(worker.Permanent(corpusAway)), contract.RunResult{Permanent: true, ErrorKind: "unavailable", ErrorCode: "unavailable", ErrorText: "The corpus is away.: connection refused"}},
 		"a bug":                {fails(bug), contract.RunResult{ErrorText: "a bug"}},
-		"it is refused":        {fails(fault.NotFoundf("Document not found")), contract.RunResult{ErrorText: "Document not found"}},
-		"there are too many":   {fails(fault.New(fault.RateLimited, "", "Too many.")), contract.RunResult{ErrorText: "Too many."}},
+		"it is refused":        {fails(fault.NotFoundf("Document not found")), contract.RunResult{ErrorText: "Document not found", ErrorKind: "not_found", ErrorCode: "not_found"}},
+		"there are too many":   {fails(fault.New(fault.RateLimited, "", "Too many.")), contract.RunResult{ErrorText: "Too many.", ErrorKind: "rate_limited", ErrorCode: "rate_limited"}},
 		"the handler has a bug": {func(*harness) worker.Handler {
 			return func(context.Context, worker.Job) (worker.Result, error) { panic("no") }
 		}, contract.RunResult{ErrorText: "the handler panicked: no"}},

@@ -144,7 +144,7 @@ func TestAMissingCorpusRootIsAWarningAtStart(t *testing.T) {
 		Log: zerolog.New(&log), Tracer: noop.NewTracerProvider(),
 	})
 	require.NoError(t, err)
-	require.Len(t, service.Components(), 2)
+	require.Len(t, service.Components(), 3)
 	require.Contains(t, log.String(), `"level":"warn"`)
 	require.Contains(t, log.String(), "NEXUS_CORPUS_ROOT")
 }

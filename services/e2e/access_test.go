@@ -82,7 +82,7 @@ func asks(t testing.TB, p platform, key, method, path string) (status int, answe
 // Tokens that nobody here has signed, or not for this, open nothing.
 func TestForgedTokens(t *testing.T) {
 	t.Parallel()
-	const secret = "an end-to-end secret of more than 32 bytes"
+	const secret = "an-end-to-end-secret-of-more-than-32-bytes"
 	p := oneProcess(t, "NEXUS_JWT_SECRET="+secret, "NEXUS_AUTH_FAILURES_PER_MINUTE=0")
 	admin := client{t, p.http, adminKey}
 	_, issued, _ := admin.call(http.MethodPost, "/api/v1/auth/token", nil)

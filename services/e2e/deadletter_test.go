@@ -72,7 +72,7 @@ func deadLetters(t *testing.T, p platform) {
 	letter := admin.letters(subject, body, 1)[0]
 	require.Equal(t, "gateway", letter["service"])
 	require.Equal(t, subject, letter["subject"])
-	require.Equal(t, "validation_error: body: invalid character 'g' looking for beginning of value", letter["reason"])
+	require.Equal(t, "validation_error: body: not valid JSON", letter["reason"])
 	require.Equal(t, []any{"text", float64(len(body)), float64(len(body)), 0.0, false},
 		[]any{letter["encoding"], letter["body_size"], letter["kept_size"], letter["replays"], letter["discarded"]})
 	headers := letter["headers"].(map[string]any)
@@ -132,11 +132,11 @@ func badLetterRequests(t *testing.T, p platform, letter map[string]any) {
 	}{
 		{"/999999999", http.StatusNotFound, "not_found"},
 		{"/9223372036854775807", http.StatusNotFound, "not_found"},
-		{"/0", http.StatusUnprocessableEntity, "validation_error"},
-		{"/-1", http.StatusUnprocessableEntity, "validation_error"},
-		{"/1.5", http.StatusUnprocessableEntity, "validation_error"},
-		{"/9223372036854775808", http.StatusUnprocessableEntity, "validation_error"},
-		{"/" + uuid.NewString(), http.StatusUnprocessableEntity, "validation_error"},
+		{"/0", http.StatusNotFound, "not_found"},
+		{"/-1", http.StatusNotFound, "not_found"},
+		{"/1.5", http.StatusNotFound, "not_found"},
+		{"/9223372036854775808", http.StatusNotFound, "not_found"},
+		{"/" + uuid.NewString(), http.StatusNotFound, "not_found"},
 	} {
 		for what, method := range map[string]string{"": http.MethodGet, "/replay": http.MethodPost, "/discard": http.MethodPost} {
 			status, answer, _ := admin.call(method, lettersURL+tc.path+what, nil)

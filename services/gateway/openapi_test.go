@@ -182,7 +182,7 @@ func TestExamplesAreValid(t *testing.T) {
 // Whoever sends the example of a body is understood.
 func TestExamplesAreTaken(t *testing.T) {
 	t.Parallel()
-	_, g := start(t)
+	_, g := start(t, with(impatient))
 	doc, _ := describedDocument(t)
 	sent := 0
 	for _, o := range operations() {

@@ -88,9 +88,8 @@ func Check(text []byte, rules Rules) *Problem {
 			return s.broken(err)
 		}
 	}
-	if rest := bytes.TrimLeft(text[s.dec.InputOffset():], " \t\r\n"); len(rest) > 0 {
-		r, _ := utf8.DecodeRune(rest)
-		return &Problem{Kind: Syntax, Detail: fmt.Sprintf("invalid character %q after top-level value", r)}
+	if len(bytes.TrimLeft(text[s.dec.InputOffset():], " \t\r\n")) > 0 {
+		return &Problem{Kind: Syntax, Detail: goesOn}
 	}
 	return s.found
 }
@@ -193,20 +192,27 @@ func (s *scan) find(kind Kind, detail string) {
 func (s *scan) broken(err error) *Problem {
 	var syntax *jsontext.SyntacticError
 	if !errors.As(err, &syntax) {
-		return &Problem{Kind: Syntax, Detail: "unexpected end of JSON input"}
+		return &Problem{Kind: Syntax, Detail: endsEarly}
 	}
 	at := int(min(max(syntax.ByteOffset, 0), int64(len(s.text))))
-	switch r, _ := utf8.DecodeRune(s.text[at:]); {
+	switch {
 	case errors.Is(err, io.ErrUnexpectedEOF) || at == len(s.text):
-		return &Problem{Kind: Syntax, Detail: "unexpected end of JSON input"}
+		return &Problem{Kind: Syntax, Detail: endsEarly}
 	case s.dec.StackDepth() >= maxReadable:
 		return &Problem{Kind: Syntax, Detail: fmt.Sprintf("nested deeper than %d levels", s.rules.Depth)}
 	case strings.Contains(syntax.Err.Error(), "start of value"):
-		return &Problem{Kind: Syntax, Detail: fmt.Sprintf("invalid character %q looking for beginning of value", r)}
+		return &Problem{Kind: Syntax, Detail: notJSON}
 	default:
-		return &Problem{Kind: Syntax, At: place(syntax.JSONPointer), Detail: fmt.Sprintf("invalid character %q at byte %d: it is not JSON", r, at)}
+		return &Problem{Kind: Syntax, At: place(syntax.JSONPointer), Detail: notJSON}
 	}
 }
+
+// What is said of a text that is no JSON. What stands in it is not repeated.
+const (
+	notJSON   = "not valid JSON"
+	endsEarly = "not valid JSON: it ends too early"
+	goesOn    = "not valid JSON: there is more after top-level value"
+)
 
 // maxReadable is how deep the decoder reads.
 const maxReadable = 10_000

@@ -78,15 +78,15 @@ type term struct {
 // ParseTerms reads a comma-separated list. White space around and inside terms is
 // made plain, and a term that comes twice counts once.
 func ParseTerms(list string) ([]string, error) {
+	if !utf8.ValidString(list) {
+		return nil, errors.New("they are not UTF-8")
+	}
 	var out []string
 	seen := map[string]bool{}
 	for part := range strings.SplitSeq(list, ",") {
 		t := strings.ToLower(strings.Join(strings.Fields(part), " "))
 		if t == "" || seen[t] {
 			continue
-		}
-		if !utf8.ValidString(t) {
-			return nil, errors.New("a term is not UTF-8")
 		}
 		if len(t) > MaxTerm {
 			return nil, fmt.Errorf("a term has more than %d bytes", MaxTerm)

@@ -101,7 +101,7 @@ func (d *document) operation(op *huma.Operation, sentence string) {
 			}
 		}
 	}
-	if op.OperationID == "submit-job" || op.OperationID == "submit-jobs" {
+	if op.OperationID == "submit-job" || op.OperationID == "submit-jobs" || op.OperationID == "ingest-batch" {
 		// Their status is decided when they are handled.
 		ok := op.Responses["200"]
 		op.Responses["202"] = &huma.Response{Headers: ok.Headers, Content: map[string]*huma.MediaType{jsonType: {Schema: ok.Content[jsonType].Schema}}}

@@ -37,7 +37,7 @@ type graphQuery struct {
 type integrity struct {
 	contract.GraphIntegrity
 
-	Neo4jVerified      bool   `json:"neo4j_verified" doc:"Always false: the graph is in Postgres."`
+	Neo4jVerified      bool   `json:"neo4j_verified" doc:"Always false: the graph is in Postgres." example:"false"`
 	Neo4jDocumentNodes *int64 `json:"neo4j_document_nodes" doc:"Always null."`
 	Neo4jAtomNodes     *int64 `json:"neo4j_atom_nodes" doc:"Always null."`
 	Neo4jContainsEdges *int64 `json:"neo4j_contains_edges" doc:"Always null."`

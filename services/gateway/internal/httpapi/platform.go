@@ -24,7 +24,7 @@ type degraded struct {
 }
 
 type readyBody struct {
-	Status   string     `json:"status" enum:"ok" doc:"ok"`
+	Status   string     `json:"status" enum:"ok" doc:"Always ok: whatever is not is an error."`
 	Degraded []degraded `json:"degraded,omitempty" doc:"What does not work now, where anything does not; the routes that need it answer 503."`
 }
 
