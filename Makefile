@@ -50,7 +50,7 @@ test: $(if $(call on,$(CI)),bin/gotestsum) ## Run all tests (RACE=1: data races,
 ifneq ($(call on,$(COVER)),)
 	@rm -rf $(CACHE)/cover && mkdir -p $$NEXUS_E2E_COVER_DIR
 endif
-	$(strip $(SHARED) $(GO_TEST) $(if $(call on,$(RACE)),-race) $(if $(call on,$(COVER)),$(COVER_FLAGS)) work)
+	$(strip $(SHARED) $(GO_TEST) -timeout 40m $(if $(call on,$(RACE)),-race) $(if $(call on,$(COVER)),$(COVER_FLAGS)) work)
 
 cover: ## Run all tests and print the coverage of each service
 	@mkdir -p $(CACHE) && echo 'running all tests' && \

@@ -151,7 +151,7 @@ func (g grower) policy(p platform) {
 	has(t, decision, "id mode allow policy_hits redactions decision_trace audit_id created_at")
 	admin := client{t, p.http, adminKey}
 	testkit.Eventually(t, func() bool {
-		return len(list(t, admin.get("/api/v1/audit/logs?action=governance.evaluate&event_id="+text(t, verdict["audit_id"]))["logs"])) == 1
+		return len(list(t, admin.get("/api/v1/audit/logs?action=governance.evaluate&event_id=" + text(t, verdict["audit_id"]))["logs"])) == 1
 	}, "the decision is not in the audit trail")
 }
 

@@ -13,9 +13,31 @@ type change struct{ from, to string }
 // soundChanges are the changes of natural_drift, in the order they happen.
 func soundChanges() []change {
 	return []change{
-		{"th", "þ"}, {"ae", "æ"}, {"ph", "f"}, {"ck", "k"}, {"tion", "cion"}, {"ct", "tt"}, {"pl", "pi"}, {"fl", "fi"}, {"cl", "chi"},
-		{"x", "ss"}, {"li", "gli"}, {"ni", "gn"}, {"sc", "sh"}, {"cw", "qu"}, {"hw", "wh"}, {"oo", "ou"}, {"ee", "ea"}, {"igh", "eye"},
-		{"ght", "t"}, {"ough", "ow"}, {"wh", "w"}, {"kn", "n"}, {"wr", "r"}, {"mb", "m"}, {"gn", "n"},
+		{"th", "þ"},
+		{"ae", "æ"},
+		{"ph", "f"},
+		{"ck", "k"},
+		{"tion", "cion"},
+		{"ct", "tt"},
+		{"pl", "pi"},
+		{"fl", "fi"},
+		{"cl", "chi"},
+		{"x", "ss"},
+		{"li", "gli"},
+		{"ni", "gn"},
+		{"sc", "sh"},
+		{"cw", "qu"},
+		{"hw", "wh"},
+		{"oo", "ou"},
+		{"ee", "ea"},
+		{"igh", "eye"},
+		{"ght", "t"},
+		{"ough", "ow"},
+		{"wh", "w"},
+		{"kn", "n"},
+		{"wr", "r"},
+		{"mb", "m"},
+		{"gn", "n"},
 	}
 }
 
@@ -23,8 +45,18 @@ func soundChanges() []change {
 // a part of another's, and otherwise as they are listed.
 func wayBack() []change {
 	changes := []change{
-		{"þ", "th"}, {"æ", "ae"}, {"f", "ph"}, {"k", "ck"}, {"cion", "tion"}, {"tt", "ct"}, {"pi", "pl"}, {"fi", "fl"}, {"chi", "cl"},
-		{"ss", "x"}, {"sh", "sc"}, {"qu", "cw"},
+		{"þ", "th"},
+		{"æ", "ae"},
+		{"f", "ph"},
+		{"k", "ck"},
+		{"cion", "tion"},
+		{"tt", "ct"},
+		{"pi", "pl"},
+		{"fi", "fl"},
+		{"chi", "cl"},
+		{"ss", "x"},
+		{"sh", "sc"},
+		{"qu", "cw"},
 	}
 	slices.SortStableFunc(changes, func(a, b change) int { return len([]rune(b.from)) - len([]rune(a.from)) })
 	return changes

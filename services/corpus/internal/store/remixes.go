@@ -56,8 +56,12 @@ func (s *Store) KeepRemix(ctx context.Context, r contract.RemixArtifact) error {
 		text *string
 		into **uuid.UUID
 	}{
-		{r.SourceDocumentID, &row.SourceDocumentID}, {r.SourceBranchID, &row.SourceBranchID}, {r.TargetDocumentID, &row.TargetDocumentID},
-		{r.TargetBranchID, &row.TargetBranchID}, {r.NewBranchID, &row.NewBranchID}, {r.GovernanceDecisionID, &row.DecisionID},
+		{r.SourceDocumentID, &row.SourceDocumentID},
+		{r.SourceBranchID, &row.SourceBranchID},
+		{r.TargetDocumentID, &row.TargetDocumentID},
+		{r.TargetBranchID, &row.TargetBranchID},
+		{r.NewBranchID, &row.NewBranchID},
+		{r.GovernanceDecisionID, &row.DecisionID},
 	} {
 		if *id.into, err = parsed(id.text); err != nil {
 			return fmt.Errorf("keep remix %s: %w", r.ID, err)

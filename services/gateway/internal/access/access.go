@@ -16,15 +16,20 @@ type Rule struct {
 	Least identity.Role
 }
 
+// The methods of routes.
+const (
+	get   = "GET"
+	post  = "POST"
+	put   = "PUT"
+	patch = "PATCH"
+	del   = "DELETE"
+)
+
 // Table lists every route.
-func Table() []Rule {
-	const (
-		get   = "GET"
-		post  = "POST"
-		put   = "PUT"
-		patch = "PATCH"
-		del   = "DELETE"
-	)
+func Table() []Rule { return append(platform(), texts()...) }
+
+// platform lists the routes of jobs and of whoever runs them.
+func platform() []Rule {
 	return []Rule{
 		{get, "/healthz", ""},
 		{get, "/readyz", ""},
@@ -72,6 +77,18 @@ func Table() []Rule {
 		{get, "/api/v1/webhooks/{id}/deliveries", identity.Operator},
 		{post, "/api/v1/webhooks/{id}/deliveries/{delivery}/redeliver", identity.Operator},
 
+		{get, "/api/v1/audit/logs", identity.Admin},
+		{get, "/api/v1/audit/logs/export", identity.Admin},
+		{get, "/api/v1/dead-letters", identity.Admin},
+		{get, "/api/v1/dead-letters/{id}", identity.Admin},
+		{post, "/api/v1/dead-letters/{id}/replay", identity.Admin},
+		{post, "/api/v1/dead-letters/{id}/discard", identity.Admin},
+	}
+}
+
+// texts lists the routes of the corpus and of what is made of it.
+func texts() []Rule {
+	return []Rule{
 		{get, "/api/v1/documents", identity.Viewer},
 		{get, "/api/v1/documents/{id}", identity.Viewer},
 		{post, "/api/v1/ingest/batch", identity.Operator},
@@ -100,13 +117,6 @@ func Table() []Rule {
 		{get, "/api/v1/audit/policy-decisions", identity.Operator},
 		{get, "/api/v1/hypergraph/query", identity.Viewer},
 		{get, "/api/v1/hypergraph/documents/{id}/integrity", identity.Viewer},
-
-		{get, "/api/v1/audit/logs", identity.Admin},
-		{get, "/api/v1/audit/logs/export", identity.Admin},
-		{get, "/api/v1/dead-letters", identity.Admin},
-		{get, "/api/v1/dead-letters/{id}", identity.Admin},
-		{post, "/api/v1/dead-letters/{id}/replay", identity.Admin},
-		{post, "/api/v1/dead-letters/{id}/discard", identity.Admin},
 	}
 }
 

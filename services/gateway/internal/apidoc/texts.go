@@ -1,6 +1,6 @@
 package apidoc
 
-// texts are the terms of branches, remixes, the policy and the graph.
+// texts are the terms of branches.
 func texts() map[string]term {
 	diff := object{"event": "natural_drift", "before_chars": 497, "after_chars": 487, "replacements": 23}
 	return map[string]term{
@@ -64,7 +64,12 @@ func texts() map[string]term {
 		"VisualizationNode.id":           {"The id of the node.", "event:" + someID},
 		"VisualizationEdge.id":           {"The id of the edge.", "parent_branch:" + someID + ":" + otherID},
 		"VisualizationNode.kind":         {"What kind of node it is: an event.", "event"},
+	}
+}
 
+// mixes are the terms of remixes, the policy and the graph.
+func mixes() map[string]term {
+	return map[string]term{
 		"remixes":                {"The remixes of the page.", nil},
 		"seed":                   {"Where chance began.", 7},
 		"rng_seed_hex":           {"The bits of the seed, in hex.", "7"},
@@ -120,6 +125,7 @@ func analysis() map[string]term {
 		"shadow_profile":             {"", "ml_first"},
 		"RhetoricInputBody.text":     {"", "We must act now."},
 		"Analysis.hypergraph_ids":    {"The nodes of the document and of its first atoms.", object{}},
+		"Analysis.layers":            {"What each layer says, by its name.", object{"token": object{"token_count": 312}}},
 		"plugins":                    {"The plugins of the platform.", nil},
 		"profiles":                   {"The chain of plugins of each profile.", object{"deterministic": []any{"deterministic"}}},
 		"PluginHealth.name":          {"The name of the plugin.", "deterministic"},
@@ -145,6 +151,7 @@ func analysis() map[string]term {
 		"provider_version":           {"The version of that plugin.", "2.0"},
 		"run_metadata":               {"What else there is to say about the run.", nil},
 		"primary":                    {"The run that the caller was answered with.", nil},
+		"ShadowComparison.layers":    {"What differs in each layer.", object{"token": object{"changed": false, "confidence_delta": 0.1, "runtime_delta_ms": 2}}},
 		"comparison":                 {"How the two runs differ, layer by layer.", nil},
 		"changed":                    {"Whether the outputs of the layer differ.", false},
 		"changed_layers":             {"The layers whose outputs differ.", []any{"semantics"}},
