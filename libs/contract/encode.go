@@ -67,8 +67,11 @@ func appendTime(dst []byte, t time.Time) []byte {
 }
 
 // ValidTime reports whether a time can be stored and said: its year is 1 to 9999
-// in UTC. A year that looks well in a zone of its own may not be.
+// in UTC, and it is less than a day away from UTC. A year that looks well in a zone
+// of its own may not be, and a zone a day away can be read but not written.
 func ValidTime(t time.Time) bool {
+	const day = 24 * 60 * 60
 	year := t.UTC().Year()
-	return year >= 1 && year <= 9999
+	_, away := t.Zone()
+	return year >= 1 && year <= 9999 && away > -day && away < day
 }

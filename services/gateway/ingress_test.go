@@ -84,7 +84,7 @@ func TestTimesOutOfRange(t *testing.T) {
 	_, g := start(t)
 	c := g.role(identity.Admin)
 	key := "/api/v1/auth/keys/" + uuid.NewString()
-	for _, at := range []string{"0000-01-01T00:00:00Z", "0000-12-31T23:59:59-00:00", "0001-01-01T00:00:00+00:01", "9999-12-31T23:59:59-00:01"} {
+	for _, at := range []string{"0000-01-01T00:00:00Z", "0000-12-31T23:59:59-00:00", "0001-01-01T00:00:00+00:01", "9999-12-31T23:59:59-00:01", "2026-01-01T00:00:00+24:00", "2026-01-01T00:00:00-24:00"} {
 		for _, tc := range [][3]string{
 			{http.MethodPost, submitURL, `{"job_type":"analyze","idempotency_key":"k","run_at":%q}`},
 			{http.MethodPost, "/api/v1/jobs/retry", `{"status":"failed","created_after":%q}`},

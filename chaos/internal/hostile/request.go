@@ -64,7 +64,8 @@ func (s *Source) Request(op openapi.Operation, callers []Caller) Request {
 	}
 	r.Large = len(body) > 512<<10
 	r.Endless = strings.HasSuffix(op.Path, "/events") && r.Method == http.MethodGet
-	r.Waits = bytes.Contains(body, []byte("sync"))
+	// These two wait for a job without being asked to.
+	r.Waits = bytes.Contains(body, []byte("sync")) || op.Path == "/api/v1/ingest/batch" || op.Path == "/api/v1/analyze"
 	body, encoding := s.encoding(body)
 	lines = append(lines, encoding...)
 	body, framing, broken := s.framing(r.Method, body)

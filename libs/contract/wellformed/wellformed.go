@@ -210,8 +210,8 @@ func (s *scan) broken(err error) *Problem {
 // What is said of a text that is no JSON. What stands in it is not repeated.
 const (
 	notJSON   = "not valid JSON"
-	endsEarly = "not valid JSON: it ends too early"
-	goesOn    = "not valid JSON: there is more after top-level value"
+	endsEarly = "not valid JSON, it ends too early"
+	goesOn    = "not valid JSON, there is more after top-level value"
 )
 
 // maxReadable is how deep the decoder reads.

@@ -47,9 +47,9 @@ func plainMessage(message string) string {
 	case strings.HasPrefix(message, "unknown content type"):
 		return "expected Content-Type application/json"
 	case strings.HasSuffix(message, "after top-level value"):
-		return "not valid JSON: there is more after top-level value"
+		return "not valid JSON, there is more after top-level value"
 	case strings.HasPrefix(message, "unexpected end of JSON"):
-		return "not valid JSON: it ends too early"
+		return "not valid JSON, it ends too early"
 	case strings.HasPrefix(message, "invalid character"), strings.HasPrefix(message, "exceeded max depth"):
 		return "not valid JSON"
 	}
