@@ -171,7 +171,7 @@ const patience = 5 * time.Second
 
 // reserve takes memory, or says that there is none now.
 func (r *Reader) reserve(ctx context.Context, bytes int64) error {
-	waiting, cancel := context.WithTimeout(ctx, patience)
+	waiting, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
 	if err := r.memory.Acquire(waiting, bytes); err != nil {
 		return refuse(http.StatusServiceUnavailable, "Too many encoded bodies are being read; try again later.")
