@@ -215,7 +215,7 @@ func TestFailedStartsSayWhatToDo(t *testing.T) {
 		"a port there is not":     {own("NEXUS_HTTP_ADDR=127.0.0.1:99999", "NEXUS_NATS_LISTEN=:99999"), "up", []string{"NEXUS_HTTP_ADDR", "NEXUS_NATS_LISTEN", "2 problem(s)"}},
 		"missing keys":            {own("NEXUS_NATS_URL=nats://127.0.0.1:1", "NEXUS_NATS_KEYS_DIR=/nowhere"), "jobs", []string{"NEXUS_NATS_KEYS_DIR", "`nexus nats`"}},
 		"no servers":              {freePorts(), "jobs", []string{"NEXUS_NATS_URL", "NEXUS_DATABASE_URL", "`nexus up`"}},
-		"no schema yet":           {own("NEXUS_DATABASE_URL=" + testkit.EmptyDatabase(t)), "audit verify", []string{"`nexus migrate up`"}},
+		"no schema yet":           {own("NEXUS_DATABASE_URL="+testkit.EmptyDatabase(t), "NEXUS_COMMAND_WAIT_SECONDS=1"), "audit verify", []string{"`nexus migrate up`"}},
 		"an object store":         {own("NEXUS_OBJECT_STORAGE_ROOT=" + file), "up", []string{"NEXUS_OBJECT_STORAGE_ROOT"}},
 		"below a file":            {own("NEXUS_OBJECT_STORAGE_ROOT=" + file + "/x"), "up", []string{"NEXUS_OBJECT_STORAGE_ROOT"}},
 		"a data folder in a file": {append(freePorts(), "NEXUS_DATA_DIR="+file), "up", []string{"NEXUS_DATA_DIR"}},
