@@ -34,8 +34,10 @@ const ProfileShadow = "ml_first"
 // AnalyzeResult is the result of an analyze job.
 type AnalyzeResult struct {
 	AnalysisRunID string `json:"analysis_run_id"`
-	DocumentID    string `json:"document_id"`
-	Mode          string `json:"mode" enum:"PUBLIC,RAW"`
+	// DocumentID or BranchID is what was analysed; the other one is nil.
+	DocumentID *string `json:"document_id"`
+	BranchID   *string `json:"branch_id"`
+	Mode       string  `json:"mode" enum:"PUBLIC,RAW"`
 	// PluginProfile is the profile that was used.
 	PluginProfile string `json:"plugin_profile"`
 	// Layers holds the output of each layer computed, a JSON object. It is null
@@ -46,7 +48,7 @@ type AnalyzeResult struct {
 	// ConfidenceBundle is the confidence of each layer, 0 to 1.
 	ConfidenceBundle map[string]float64 `json:"confidence_bundle"`
 	// HypergraphIDs names the nodes of the document's graph: of its atoms the
-	// first MaxAnalyzeAtoms.
+	// first MaxAnalyzeAtoms. A branch has none.
 	HypergraphIDs HypergraphIDs `json:"hypergraph_ids"`
 	// PluginProvenance says for each layer who computed it.
 	PluginProvenance map[string]LayerProvenance `json:"plugin_provenance"`

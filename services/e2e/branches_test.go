@@ -106,6 +106,7 @@ func branches(t *testing.T, p platform) {
 	require.Equal(t, "branch_replay_result", artifact["artifact_type"])
 	require.Equal(t, map[string]any{"branch_id": tip, "text_hash": snapshot["text_hash"]}, artifact["artifact_payload"])
 
+	g.analysed(tip, snapshot["text_hash"])
 	g.remixes(one, tip)
 	g.policy(p)
 	g.graph(text(t, one))
@@ -117,6 +118,24 @@ func text(t *testing.T, v any) string {
 	s, ok := v.(string)
 	require.True(t, ok, "%v", v)
 	return s
+}
+
+// analysed has a branch analysed, whose text is not that of any document.
+func (g grower) analysed(tip string, hash any) {
+	t := g.t
+	analysis := g.make("/analyze", map[string]any{"branch_id": tip}, "analysis_run_id mode layers confidence_bundle hypergraph_ids plugin_provenance job_id status")
+	require.Equal(t, "completed", analysis["status"])
+	require.Len(t, analysis["layers"], 9)
+	run := g.read("/analysis/runs/"+text(t, analysis["analysis_run_id"]), "document_id branch_id results")
+	require.Equal(t, tip, run["branch_id"])
+	require.Nil(t, run["document_id"])
+	require.Equal(t, hash, object(t, run["run_metadata"])["source_checksum"])
+	id, status := g.submit(map[string]any{"job_type": "analyze", "execution_mode": "sync", "payload": map[string]any{"branch_id": tip, "layers": []string{"token"}}})
+	require.Equal(t, "succeeded", status)
+	result := object(t, g.read("/jobs/"+id, "result")["result"])
+	require.Equal(t, tip, result["branch_id"])
+	problem := g.post("/api/v1/analyze", http.StatusNotFound, map[string]any{"branch_id": uuid.NewString()})
+	require.Equal(t, "Branch not found", problem["detail"])
 }
 
 func (g grower) remixes(one any, branch string) {

@@ -272,7 +272,7 @@ func (s *Server) analysisRoutes() {
 	wrong := []int{http.StatusBadRequest, http.StatusUnprocessableEntity}
 	missing := []int{http.StatusNotFound, http.StatusUnprocessableEntity}
 	register(s, route{
-		method: http.MethodPost, path: "/api/v1/analyze", id: "analyze", summary: "Analyse a document", tag: tag,
+		method: http.MethodPost, path: "/api/v1/analyze", id: "analyze", summary: "Analyse a document or a branch", tag: tag,
 		errors: append(wrong, http.StatusNotFound, http.StatusConflict, http.StatusRequestEntityTooLarge),
 	}, s.analyze)
 	register(s, route{method: http.MethodGet, path: "/api/v1/analysis/runs", id: "list-analysis-runs", summary: "List analysis runs, newest first", tag: tag, errors: missing[1:]},

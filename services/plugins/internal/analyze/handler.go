@@ -69,7 +69,7 @@ func runID(jobID string) uuid.UUID {
 
 // analyze makes a run and returns it as it is kept.
 func (h *Handler) analyze(ctx context.Context, job worker.Job, id uuid.UUID, req request) (contract.AnalysisRun, error) {
-	doc, err := h.documents.Read(ctx, req.documentID.String())
+	doc, err := h.read(ctx, req.source)
 	var refused *document.RefusedError
 	if errors.As(err, &refused) {
 		return contract.AnalysisRun{}, worker.Permanent(refused.Fault())
@@ -83,16 +83,21 @@ func (h *Handler) analyze(ctx context.Context, job worker.Job, id uuid.UUID, req
 	}
 	layers, err := plugins.Run(ctx, req.profile, req.layers, layer.Read(doc.Text, string(doc.Modality)))
 	if err != nil {
-		return contract.AnalysisRun{}, fmt.Errorf("analyse document %s: %w", doc.ID, err)
+		return contract.AnalysisRun{}, fmt.Errorf("analyse %s: %w", doc.ID, err)
 	}
 	run := contract.AnalysisRun{
 		AnalysisRunSummary: contract.AnalysisRunSummary{
-			AnalysisRunID: id.String(), JobID: job.ID, DocumentID: &doc.ID, Mode: string(req.mode),
+			AnalysisRunID: id.String(), JobID: job.ID, Mode: string(req.mode),
 			PluginProfile: plugins.Profile(req.profile), Modality: doc.Modality, SourceChecksum: doc.Checksum,
 			CreatedBy: job.CreatedBy, ExecutionMode: modeOfRun(job), ShadowOf: req.shadowOf,
 		},
 		HypergraphIDs: doc.HypergraphIDs,
 		LayerOutputs:  outputsOf(layers),
+	}
+	if req.source.branch {
+		run.BranchID = &doc.ID
+	} else {
+		run.DocumentID = &doc.ID
 	}
 	if run.ExecutionMode == contract.ModeShadow {
 		shadow := contract.ShadowJobID(job.ID)
@@ -103,6 +108,13 @@ func (h *Handler) analyze(ctx context.Context, job worker.Job, id uuid.UUID, req
 	}
 	// Another attempt may have been faster: what counts is what is kept.
 	return h.store.Run(ctx, id)
+}
+
+func (h *Handler) read(ctx context.Context, from source) (document.Document, error) {
+	if from.branch {
+		return h.documents.ReadBranch(ctx, from.id)
+	}
+	return h.documents.Read(ctx, from.id)
 }
 
 // modeOfRun is that of the job; one that was claimed from a service which does

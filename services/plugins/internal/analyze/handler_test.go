@@ -108,7 +108,8 @@ func TestAnalyzeADocument(t *testing.T) {
 	j := job(fmt.Sprintf(`{"document_id":%q}`, id))
 	value, result := s.handled(t, j)
 
-	require.Equal(t, id, value.DocumentID)
+	require.Equal(t, &id, value.DocumentID)
+	require.Nil(t, value.BranchID)
 	require.Equal(t, "PUBLIC", value.Mode)
 	require.Equal(t, "deterministic", value.PluginProfile)
 	require.Equal(t, contract.HypergraphIDs{
@@ -208,6 +209,24 @@ func TestTwoJobsLeaveTwoRuns(t *testing.T) {
 	require.Equal(t, first.Layers, second.Layers)
 }
 
+func TestABranchIsAnalysed(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil)
+	id := uuid.NewString()
+	s.corpus.PutBranch(id, sample)
+	branch, _ := s.handled(t, job(fmt.Sprintf(`{"branch_id":%q}`, id)))
+	text, _ := s.handled(t, job(fmt.Sprintf(`{"document_id":%q}`, s.document(sample))))
+	require.Equal(t, text.Layers, branch.Layers, "the same text has the same layers")
+	require.Equal(t, &id, branch.BranchID)
+	require.Nil(t, branch.DocumentID)
+	require.Empty(t, branch.HypergraphIDs.AtomNodeIDs)
+	run, err := s.runs.Run(t.Context(), uuid.MustParse(branch.AnalysisRunID))
+	require.NoError(t, err)
+	require.Equal(t, &id, run.BranchID)
+	require.Nil(t, run.DocumentID)
+	require.Equal(t, fakecorpus.Checksum(sample), run.SourceChecksum)
+}
+
 func TestPermanentErrors(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil)
@@ -224,10 +243,11 @@ func TestPermanentErrors(t *testing.T) {
 		"no JSON":        {`{`, "the payload is not that of an analyze job"},
 		"no object":      {`[]`, "the payload is not that of an analyze job"},
 		"wrong types":    {`{"document_id":7}`, "the payload is not that of an analyze job"},
-		"neither id":     {`{}`, "give the document_id of what to analyse"},
-		"null":           {`null`, "give the document_id of what to analyse"},
+		"neither id":     {`{}`, "give the document_id or the branch_id of what to analyse"},
+		"null":           {`null`, "give the document_id or the branch_id of what to analyse"},
 		"both ids":       {fmt.Sprintf(`{"document_id":%q,"branch_id":%q}`, some, some), "give document_id or branch_id, not both"},
-		"a branch":       {fmt.Sprintf(`{"branch_id":%q}`, some), "branches have no text yet and cannot be analysed"},
+		"no branch":      {fmt.Sprintf(`{"branch_id":%q}`, some), "Branch not found"},
+		"no branch's id": {`{"branch_id":"one"}`, "Branch not found"},
 		"no UUID":        {`{"document_id":"one"}`, "Document not found"},
 		"unknown layer":  {fmt.Sprintf(`{"document_id":%q,"layers":["token","astrology"]}`, some), `unknown layer "astrology", known layers are token, morphology`},
 		"unknown mode":   {fmt.Sprintf(`{"document_id":%q,"mode":"public"}`, some), "mode is neither PUBLIC nor RAW"},
@@ -252,7 +272,7 @@ func TestACorpusThatDoesNotAnswerMayComeBack(t *testing.T) {
 	s := start(t, nil)
 	s.corpus.OnText(func(contract.TextRequest, *contract.TextReply) error { return fmt.Errorf("disk on fire") })
 	_, err := s.handler.Handle(t.Context(), job(fmt.Sprintf(`{"document_id":%q}`, s.document(sample))))
-	require.ErrorContains(t, err, "read document")
+	require.ErrorContains(t, err, "read Document")
 	require.False(t, worker.IsPermanent(err))
 }
 

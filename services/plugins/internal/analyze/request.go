@@ -14,12 +14,18 @@ import (
 
 // request is a checked payload.
 type request struct {
-	documentID uuid.UUID
-	layers     []layer.Name
-	mode       identity.Mode
-	profile    string
+	source  source
+	layers  []layer.Name
+	mode    identity.Mode
+	profile string
 	// shadowOf is the job whose work is done once more; nil for no shadow.
 	shadowOf *string
+}
+
+// source is what is analysed: a document or, where branch says so, a branch.
+type source struct {
+	id     string
+	branch bool
 }
 
 // parse checks the payload of a job. Every error is one that another attempt
@@ -29,7 +35,7 @@ func parse(jobID string, payload json.RawMessage) (request, error) {
 	if err := contract.Decode(payload, &p); err != nil {
 		return request{}, invalidf("the payload is not that of an analyze job: %v", err)
 	}
-	documentID, err := sourceOf(p)
+	source, err := sourceOf(p)
 	if err != nil {
 		return request{}, err
 	}
@@ -42,7 +48,7 @@ func parse(jobID string, payload json.RawMessage) (request, error) {
 	if err != nil {
 		return request{}, err
 	}
-	r := request{documentID: documentID, layers: layers, mode: mode, profile: p.PluginProfile}
+	r := request{source: source, layers: layers, mode: mode, profile: p.PluginProfile}
 	if p.ShadowOf != "" {
 		if contract.ShadowJobID(p.ShadowOf) != jobID {
 			return request{}, invalidf("shadow_of is set by the platform alone")
@@ -56,20 +62,24 @@ func invalidf(format string, args ...any) error {
 	return fault.Invalidf("validation_error", format, args...)
 }
 
-func sourceOf(p contract.AnalyzePayload) (uuid.UUID, error) {
+func sourceOf(p contract.AnalyzePayload) (source, error) {
 	switch {
 	case p.DocumentID == "" && p.BranchID == "":
-		return uuid.Nil, invalidf("give the document_id of what to analyse")
+		return source{}, invalidf("give the document_id or the branch_id of what to analyse")
 	case p.DocumentID != "" && p.BranchID != "":
-		return uuid.Nil, invalidf("give document_id or branch_id, not both")
+		return source{}, invalidf("give document_id or branch_id, not both")
 	case p.BranchID != "":
-		return uuid.Nil, invalidf("branches have no text yet and cannot be analysed; give a document_id")
+		id, err := uuid.Parse(p.BranchID)
+		if err != nil {
+			return source{}, fault.NotFoundf("Branch not found")
+		}
+		return source{id.String(), true}, nil
 	}
 	id, err := uuid.Parse(p.DocumentID)
 	if err != nil {
-		return uuid.Nil, fault.NotFoundf("Document not found")
+		return source{}, fault.NotFoundf("Document not found")
 	}
-	return id, nil
+	return source{id.String(), false}, nil
 }
 
 func modeOf(mode string) (identity.Mode, error) {

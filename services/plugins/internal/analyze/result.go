@@ -30,13 +30,10 @@ func resultOf(run contract.AnalysisRun) (worker.Result, error) {
 // valueOf takes in the outputs in order, as long as they fit the result of a job.
 func valueOf(run contract.AnalysisRun) (contract.AnalyzeResult, error) {
 	value := contract.AnalyzeResult{
-		AnalysisRunID: run.AnalysisRunID, Mode: run.Mode, PluginProfile: run.PluginProfile, HypergraphIDs: run.HypergraphIDs,
+		AnalysisRunID: run.AnalysisRunID, DocumentID: run.DocumentID, BranchID: run.BranchID, Mode: run.Mode, PluginProfile: run.PluginProfile, HypergraphIDs: run.HypergraphIDs,
 		Layers:           make(map[string]json.RawMessage, len(run.LayerOutputs)),
 		ConfidenceBundle: make(map[string]float64, len(run.LayerOutputs)),
 		PluginProvenance: make(map[string]contract.LayerProvenance, len(run.LayerOutputs)),
-	}
-	if run.DocumentID != nil {
-		value.DocumentID = *run.DocumentID
 	}
 	for _, o := range run.LayerOutputs {
 		value.Layers[o.Layer] = nil

@@ -36,20 +36,21 @@ func refusef(kind fault.Kind, format string, args ...any) error {
 	return &RefusedError{Kind: kind, Reason: fmt.Sprintf(format, args...)}
 }
 
-// Document is the text of a document at one version.
+// Document is the text of a document at one version, or that of a branch.
 type Document struct {
 	ID       string
 	Modality contract.Modality
-	// Checksum is the SHA-256 of the document's bytes, in hex.
+	// Checksum is the SHA-256 of the document's bytes, of a branch that of its
+	// text, in hex.
 	Checksum string
 	// Text is empty for documents without text.
 	Text string
 	// HypergraphIDs names the nodes of the document's graph: of its atoms the
-	// first contract.MaxAnalyzeAtoms.
+	// first contract.MaxAnalyzeAtoms. A branch has none.
 	HypergraphIDs contract.HypergraphIDs
 }
 
-// Reader reads documents over NATS.
+// Reader reads documents and branches over NATS.
 type Reader struct {
 	nc       *nats.Conn
 	maxBytes int64
@@ -64,16 +65,11 @@ func NewReader(nc *nats.Conn, maxBytes int64) *Reader {
 // error is a [*RefusedError] when the document is unknown, in conflict, not
 // ingested or too long; any other error may pass.
 func (r *Reader) Read(ctx context.Context, id string) (Document, error) {
-	first, err := call[contract.TextReply](ctx, r.nc, contract.RPCCorpusText, contract.TextRequest{DocumentID: id})
+	first, text, err := r.read(func(at int64, checksum string) (contract.TextReply, error) {
+		return call[contract.TextReply](ctx, r.nc, contract.RPCCorpusText, contract.TextRequest{DocumentID: id, Offset: at, Checksum: checksum})
+	}, "Document "+id)
 	if err != nil {
-		return Document{}, fmt.Errorf("read document %s: %w", id, refusal(err))
-	}
-	if err := r.check(first); err != nil {
 		return Document{}, err
-	}
-	text, err := r.text(ctx, first)
-	if err != nil {
-		return Document{}, fmt.Errorf("read document %s: %w", id, err)
 	}
 	ids, err := r.hypergraphIDs(ctx, first)
 	if err != nil {
@@ -82,17 +78,49 @@ func (r *Reader) Read(ctx context.Context, id string) (Document, error) {
 	return Document{ID: id, Modality: first.Modality, Checksum: first.Checksum, Text: text, HypergraphIDs: ids}, nil
 }
 
-func (r *Reader) check(first contract.TextReply) error {
+// ReadBranch returns a branch with its whole text. Its errors are those of Read;
+// the text of a branch never changes.
+func (r *Reader) ReadBranch(ctx context.Context, id string) (Document, error) {
+	first, text, err := r.read(func(at int64, _ string) (contract.TextReply, error) {
+		return call[contract.TextReply](ctx, r.nc, contract.RPCCorpusBranchText, contract.BranchTextRequest{BranchID: id, Offset: at})
+	}, "Branch "+id)
+	if err != nil {
+		return Document{}, err
+	}
+	return Document{
+		ID: id, Modality: first.Modality, Checksum: first.Checksum, Text: text, HypergraphIDs: contract.HypergraphIDs{AtomNodeIDs: []string{}},
+	}, nil
+}
+
+// part asks for the text from an offset on. Checksum is that of the first part;
+// empty when this is the first.
+type part func(at int64, checksum string) (contract.TextReply, error)
+
+// read returns the first part and the whole of a text. what begins the sentences
+// of a refusal.
+func (r *Reader) read(next part, what string) (first contract.TextReply, text string, err error) {
+	if first, err = next(0, ""); err != nil {
+		return first, "", fmt.Errorf("read %s: %w", what, refusal(err))
+	}
+	if err := r.check(first, what); err != nil {
+		return first, "", err
+	}
+	if text, err = assemble(first, next); err != nil {
+		return first, "", fmt.Errorf("read %s: %w", what, err)
+	}
+	return first, text, nil
+}
+
+func (r *Reader) check(first contract.TextReply, what string) error {
 	switch {
 	case first.ConflictFlag && first.ConflictReason != nil:
-		return refusef(fault.Conflict, "Document %s is in conflict and cannot be analysed: %s", first.DocumentID, *first.ConflictReason)
+		return refusef(fault.Conflict, "%s is in conflict and cannot be analysed: %s", what, *first.ConflictReason)
 	case first.ConflictFlag:
-		return refusef(fault.Conflict, "Document %s is in conflict and cannot be analysed", first.DocumentID)
+		return refusef(fault.Conflict, "%s is in conflict and cannot be analysed", what)
 	case !first.Ingested:
-		return refusef(fault.Conflict, "Document %s is not ingested and cannot be analysed", first.DocumentID)
+		return refusef(fault.Conflict, "%s is not ingested and cannot be analysed", what)
 	case first.TotalBytes > r.maxBytes:
-		return refusef(fault.TooLarge, "Document %s has %d bytes of text; the limit for analysis is %d",
-			first.DocumentID, first.TotalBytes, r.maxBytes)
+		return refusef(fault.TooLarge, "%s has %d bytes of text; the limit for analysis is %d", what, first.TotalBytes, r.maxBytes)
 	}
 	return nil
 }
@@ -100,26 +128,23 @@ func (r *Reader) check(first contract.TextReply) error {
 // errChanged may pass: the next attempt reads the new version.
 var errChanged = errors.New("the document changed while it was read")
 
-// text puts the parts of a text together, beginning with the first.
-func (r *Reader) text(ctx context.Context, first contract.TextReply) (string, error) {
+// assemble puts the parts of a text together, beginning with the first.
+func assemble(first contract.TextReply, next part) (string, error) {
 	var text strings.Builder
-	for part := first; ; {
-		text.WriteString(part.Text)
+	for reply := first; ; {
+		text.WriteString(reply.Text)
 		at := int64(text.Len())
-		if part.NextOffset != at || part.TotalBytes != first.TotalBytes || at > first.TotalBytes {
-			return "", fmt.Errorf("the corpus service sent %d of %d bytes and goes on at %d", at, part.TotalBytes, part.NextOffset)
+		if reply.NextOffset != at || reply.TotalBytes != first.TotalBytes || at > first.TotalBytes {
+			return "", fmt.Errorf("the corpus service sent %d of %d bytes and goes on at %d", at, reply.TotalBytes, reply.NextOffset)
 		}
 		if at == first.TotalBytes {
 			return text.String(), nil
 		}
-		if part.Text == "" {
+		if reply.Text == "" {
 			return "", fmt.Errorf("the corpus service sent nothing at %d of %d bytes", at, first.TotalBytes)
 		}
 		var err error
-		part, err = call[contract.TextReply](ctx, r.nc, contract.RPCCorpusText, contract.TextRequest{
-			DocumentID: first.DocumentID, Offset: at, Checksum: first.Checksum,
-		})
-		if err != nil {
+		if reply, err = next(at, first.Checksum); err != nil {
 			return "", changed(err)
 		}
 	}

@@ -57,6 +57,29 @@ func TestReadPutsThePartsTogether(t *testing.T) {
 	}
 }
 
+func TestReadBranch(t *testing.T) {
+	t.Parallel()
+	corpus, reader := start(t, 8)
+	for _, text := range []string{"", "abc", strings.Repeat("abcdefgh", 5)} {
+		id := uuid.NewString()
+		corpus.PutBranch(id, text)
+		got, err := reader.ReadBranch(t.Context(), id)
+		require.NoError(t, err)
+		require.Equal(t, document.Document{
+			ID: id, Modality: contract.ModalityText, Checksum: fakecorpus.Checksum(text), Text: text,
+			HypergraphIDs: contract.HypergraphIDs{AtomNodeIDs: []string{}},
+		}, got)
+	}
+	long := uuid.NewString()
+	corpus.PutBranch(long, strings.Repeat("x", maxBytes+1))
+	for id, want := range map[string]string{long: "Branch " + long + " has 1048577 bytes of text; the limit for analysis is 1048576", uuid.NewString(): "Branch not found"} {
+		_, err := reader.ReadBranch(t.Context(), id)
+		var refused *document.RefusedError
+		require.ErrorAs(t, err, &refused)
+		require.Equal(t, want, refused.Reason)
+	}
+}
+
 func TestReadCutsTheListOfAtoms(t *testing.T) {
 	t.Parallel()
 	corpus, reader := start(t, 8)

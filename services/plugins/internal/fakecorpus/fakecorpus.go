@@ -1,6 +1,6 @@
 // Package fakecorpus stands in for the corpus service in the tests of this
-// service: it answers for documents held in memory, over NATS, as the contract
-// says. It is no part of a program.
+// service: it answers for documents and branches held in memory, over NATS, as the
+// contract says. It is no part of a program.
 package fakecorpus
 
 import (
@@ -35,6 +35,7 @@ type Document struct {
 type Corpus struct {
 	mu        sync.Mutex
 	documents map[string]Document
+	branches  map[string]string
 	part      int
 	onText    func(contract.TextRequest, *contract.TextReply) error
 	requests  int
@@ -44,10 +45,11 @@ type Corpus struct {
 // number of bytes.
 func Start(t *testing.T, nc *nats.Conn, part int) *Corpus {
 	t.Helper()
-	c := &Corpus{documents: map[string]Document{}, part: part}
+	c := &Corpus{documents: map[string]Document{}, branches: map[string]string{}, part: part}
 	rpc := bus.NewRPC(nc, zerolog.Nop(), noop.NewTracerProvider(), "corpus")
 	bus.Handle(rpc, contract.RPCCorpusText, c.text)
 	bus.Handle(rpc, contract.RPCCorpusDocument, c.document)
+	bus.Handle(rpc, contract.RPCCorpusBranchText, c.branchText)
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	ready, stopped := make(chan struct{}), make(chan error, 1)
 	go func() { stopped <- rpc.Run(ctx, func() { close(ready) }) }()
@@ -67,6 +69,13 @@ func (c *Corpus) Put(id string, d Document) {
 		d.Modality = contract.ModalityText
 	}
 	c.documents[id] = d
+}
+
+// PutBranch adds a branch with its text.
+func (c *Corpus) PutBranch(id, text string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.branches[id] = text
 }
 
 // OnText lets fn change, or refuse, every answer to a request for text.
@@ -130,6 +139,20 @@ func (c *Corpus) slice(req contract.TextRequest) (contract.TextReply, func(contr
 	end := min(req.Offset+int64(c.part), reply.TotalBytes)
 	reply.Text, reply.NextOffset = d.Text[req.Offset:end], end
 	return reply, c.onText, nil
+}
+
+func (c *Corpus) branchText(_ context.Context, req contract.BranchTextRequest) (contract.TextReply, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	text, found := c.branches[req.BranchID]
+	if !found {
+		return contract.TextReply{}, fault.NotFoundf("Branch not found")
+	}
+	end := min(int(req.Offset)+c.part, len(text))
+	return contract.TextReply{
+		DocumentID: req.BranchID, Modality: contract.ModalityText, Ingested: true, Checksum: Checksum(text),
+		Text: text[req.Offset:end], Offset: req.Offset, NextOffset: int64(end), TotalBytes: int64(len(text)),
+	}, nil
 }
 
 func (c *Corpus) document(_ context.Context, req contract.DocumentRequest) (contract.Document, error) {
