@@ -28,6 +28,11 @@ var update = flag.Bool("update", false, "write the golden files anew")
 func messages() []any {
 	return []any{
 		contract.AnalysisRun{},
+		contract.SeedsRequest{},
+		contract.SeedsReply{},
+		contract.SeedText{},
+		contract.SeedRequest{},
+		contract.SeedReply{},
 		contract.AnalysisRunRequest{},
 		contract.AnalysisRunSummary{},
 		contract.AnalysisRunsReply{},

@@ -24,6 +24,7 @@ import (
 	"nexus.internal/services/corpus/internal/objectstore"
 	"nexus.internal/services/corpus/internal/pdf"
 	"nexus.internal/services/corpus/internal/rpc"
+	"nexus.internal/services/corpus/internal/seed"
 	"nexus.internal/services/corpus/internal/source"
 	"nexus.internal/services/corpus/internal/store"
 	"nexus.internal/services/corpus/internal/work"
@@ -48,6 +49,8 @@ type Config struct {
 
 	BranchMaxTextBytes int    `env:"BRANCH_MAX_TEXT_BYTES" envDefault:"4194304" doc:"Longest text of a branch, in bytes."`
 	BlockedTerms       string `env:"GOVERNANCE_BLOCKED_TERMS" envDefault:"kill,self-harm,hate,ethnic cleansing,bioweapon,how to make a bomb" doc:"Terms that the policy looks for in texts, separated by commas; whole words, any case."`
+
+	SeedSource string `env:"CORPUS_SEED_SOURCE" doc:"Folder or http(s) URL from which seed texts are fetched, as frankenstein.txt and so on; empty fetches each from where it is published."`
 
 	WorkerConcurrency int `env:"CORPUS_WORKER_CONCURRENCY" envDefault:"2" doc:"Corpus jobs that one process runs at once."`
 }
@@ -94,6 +97,9 @@ func (c Config) Validate() error {
 	if _, err := governance.ParseTerms(c.BlockedTerms); err != nil {
 		errs = append(errs, fmt.Errorf("NEXUS_GOVERNANCE_BLOCKED_TERMS: %w", err))
 	}
+	if _, err := seed.ParseOrigin(c.SeedSource); err != nil {
+		errs = append(errs, fmt.Errorf("NEXUS_CORPUS_SEED_SOURCE: %w", err))
+	}
 	return errors.Join(errs...)
 }
 
@@ -130,7 +136,12 @@ func New(cfg Config, deps Deps) (*Service, error) {
 		return nil, fmt.Errorf("corpus settings: NEXUS_GOVERNANCE_BLOCKED_TERMS: %w", err)
 	}
 	decider := governance.NewDecider(governance.New(terms), store.NewDecisions(documents, box), deps.Now)
+	origin, err := seed.ParseOrigin(cfg.SeedSource)
+	if err != nil {
+		return nil, fmt.Errorf("corpus settings: NEXUS_CORPUS_SEED_SOURCE: %w", err)
+	}
 	rpc.New(documents).Register(answers)
+	rpc.RegisterSeeds(seed.New(seed.Config{CorpusRoot: cfg.CorpusRoot, MaxFileBytes: cfg.MaxFileBytes}, origin, documents, deps.Log), answers)
 	rpc.NewBranches(branches, documents).Register(answers)
 	rpc.NewMixes(compose.New(branches, decider, documents), decider, documents).Register(answers)
 	parts := []run.Component{box, answers}

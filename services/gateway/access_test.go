@@ -44,6 +44,7 @@ func operations() []operation {
 		"POST /api/v1/webhooks":          `{"url":"https://example.com/hook"}`,
 		"PATCH /api/v1/webhooks/{id}":    `{"enabled":false}`,
 		"POST /api/v1/ingest/batch":      `{}`,
+		"POST /api/v1/corpus/seed":       `{"title":"Frankenstein"}`,
 
 		"POST /api/v1/evolve/branch":       `{"root_document_id":"d","event_type":"natural_drift"}`,
 		"POST /api/v1/evolve/multi":        `{"root_document_id":"d","events":[{"event_type":"natural_drift"}]}`,

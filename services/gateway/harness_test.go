@@ -144,7 +144,7 @@ func subjects() map[string][]string {
 			contract.RPCCorpusDocuments, contract.RPCCorpusDocument, contract.RPCCorpusIngestJob, contract.RPCCorpusEvolve, contract.RPCCorpusBranches,
 			contract.RPCCorpusTimeline, contract.RPCCorpusReplay, contract.RPCCorpusCompare, contract.RPCCorpusMerge, contract.RPCCorpusVisualization,
 			contract.RPCCorpusRemix, contract.RPCCorpusRemixes, contract.RPCCorpusArtifact, contract.RPCCorpusGovern, contract.RPCCorpusDecisions,
-			contract.RPCCorpusGraph, contract.RPCCorpusIntegrity,
+			contract.RPCCorpusGraph, contract.RPCCorpusIntegrity, contract.RPCCorpusSeeds, contract.RPCCorpusFetchSeed,
 		},
 		"plugins": {contract.RPCPluginsRuns, contract.RPCPluginsRun, contract.RPCPluginsShadow, contract.RPCPluginsHealth, contract.RPCPluginsRhetoric},
 		"audit": {
@@ -233,6 +233,8 @@ func (w *world) defaults() {
 		contract.RPCCorpusGovern:        always(contract.GovernReply{Allow: true}),
 		contract.RPCCorpusDecisions:     always(contract.DecisionsReply{Decisions: []contract.PolicyDecision{}}),
 		contract.RPCCorpusGraph:         always(contract.GraphReply{Source: "empty"}),
+		contract.RPCCorpusSeeds:         always(contract.SeedsReply{Seeds: []contract.SeedText{}}),
+		contract.RPCCorpusFetchSeed:     always(contract.SeedReply{DocumentID: new(uuid.NewString())}),
 		contract.RPCCorpusIntegrity:     always(contract.GraphIntegrity{}),
 	}
 }

@@ -64,6 +64,21 @@ func (s *Store) Documents(ctx context.Context, offset, limit int) ([]contract.Do
 	return items, int(total), nil
 }
 
+// Ingested returns those of some documents that are there and ingested.
+func (s *Store) Ingested(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]bool, error) {
+	var found []uuid.UUID
+	err := s.db.Bun.NewSelect().TableExpr("corpus.documents").Column("id").
+		Where("id IN (?)", bun.List(ids)).Where("ingest_status = ?", contract.FileIngested).Scan(ctx, &found)
+	if err != nil {
+		return nil, wrap(err, "look for documents", uuid.Nil)
+	}
+	ingested := make(map[uuid.UUID]bool, len(found))
+	for _, id := range found {
+		ingested[id] = true
+	}
+	return ingested, nil
+}
+
 func itemOf(row documentRow) contract.DocumentItem {
 	modality, status := contract.Modality(row.Modality), contract.FileStatus(row.Status)
 	projection := contract.ProjectionPending

@@ -109,6 +109,8 @@ func texts() []Rule {
 		{post, "/api/v1/branches/{id}/replay", identity.Viewer},
 		{get, "/api/v1/branches/{id}/compare/{other}", identity.Viewer},
 		{get, "/api/v1/branches/{id}/visualization", identity.Viewer},
+		{get, "/api/v1/corpus/seeds", identity.Viewer},
+		{post, "/api/v1/corpus/seed", identity.Admin},
 		{post, "/api/v1/remix", identity.Operator},
 		{post, "/api/v1/remix/compose", identity.Operator},
 		{get, "/api/v1/remix", identity.Viewer},

@@ -67,6 +67,22 @@ func texts() map[string]term {
 	}
 }
 
+// seeds are the terms of seed texts.
+func seeds() map[string]term {
+	return map[string]term{
+		"seeds":                 {"The seed texts.", nil},
+		"author":                {"Who wrote the text.", "Mary Shelley"},
+		"language":              {"The language of the text.", "English"},
+		"source_url":            {"Where the text is published.", "https://example.org/frankenstein.txt"},
+		"local_path":            {"Where the text is under the corpus root; null while it is not.", "/corpus/seeds/frankenstein.txt"},
+		"atomization_status":    {"Whether the text is ingested: provisioned, or not_provisioned yet.", "provisioned"},
+		"SeedText.title":        {"The title, which is also what it is fetched by.", "Frankenstein"},
+		"SeedReply.title":       {"The title that was asked for.", "Frankenstein"},
+		"SeedReply.status":      {"provisioned; already_provisioned when the text was there before; ingesting when its ingest goes on behind the answer.", "provisioned"},
+		"SeedReply.document_id": {"The document that the text makes; null while it is not ingested.", someID},
+	}
+}
+
 // mixes are the terms of remixes, the policy and the graph.
 func mixes() map[string]term {
 	return map[string]term{

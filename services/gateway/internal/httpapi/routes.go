@@ -128,6 +128,7 @@ func (s *Server) routes() {
 	s.corpusRoutes()
 	s.analysisRoutes()
 	s.branchRoutes()
+	s.seedRoutes()
 	s.remixRoutes()
 	s.graphRoutes()
 	s.auditRoutes()
