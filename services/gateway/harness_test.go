@@ -189,7 +189,7 @@ func (w *world) defaults() {
 			{Name: contract.JobAnalyze, Queue: contract.QueuePlugins, MaxAttempts: 3, ModeGated: true, Enabled: true},
 			{Name: contract.JobIngestBatch, Queue: contract.QueueCorpus, MaxAttempts: 4, Enabled: true},
 		}}),
-		contract.RPCJobsGet:             always(contract.Job{JobSummary: contract.JobSummary{Status: contract.StatusRunning}}),
+		contract.RPCJobsGet:             runningJob,
 		contract.RPCJobsList:            always(contract.ListJobsReply{Jobs: []contract.JobSummary{}}),
 		contract.RPCJobsCancel:          always(contract.Job{JobSummary: contract.JobSummary{Status: contract.StatusCancelled}}),
 		contract.RPCCorpusDocuments:     always(contract.DocumentsReply{Documents: []contract.DocumentItem{}}),
@@ -240,6 +240,13 @@ func (w *world) defaults() {
 }
 
 func always(v any) answer { return func(json.RawMessage) (any, error) { return v, nil } }
+
+// runningJob answers that a job is at work.
+func runningJob(data json.RawMessage) (any, error) {
+	var req contract.JobRequest
+	err := json.Unmarshal(data, &req)
+	return contract.Job{JobSummary: contract.JobSummary{JobID: req.JobID, Status: contract.StatusRunning}}, err
+}
 
 // echoType answers with the job type that was to be set.
 func echoType(data json.RawMessage) (any, error) {
