@@ -29,12 +29,15 @@ const maxPayload = "NEXUS_MAX_PAYLOAD_BYTES=262144"
 // privateWebhooks lets webhooks reach the receivers of tests.
 const privateWebhooks = "NEXUS_WEBHOOKS_ALLOW_PRIVATE=true"
 
+// patientSync waits as long as tests do, on whatever machine.
+const patientSync = "NEXUS_SYNC_WAIT_SECONDS=60"
+
 // oneProcess starts everything in one process, on a database of the test
 // server.
 func oneProcess(t testing.TB, more ...string) platform {
 	t.Helper()
 	database, dir := testkit.EmptyDatabase(t), dataDir(t)
-	env := append(freePorts(), "NEXUS_DATA_DIR="+dir, "NEXUS_DATABASE_URL="+database, "NEXUS_CORPUS_ROOT="+corpusRoot(t), maxPayload, privateWebhooks)
+	env := append(freePorts(), "NEXUS_DATA_DIR="+dir, "NEXUS_DATABASE_URL="+database, "NEXUS_CORPUS_ROOT="+corpusRoot(t), maxPayload, privateWebhooks, patientSync)
 	p := launch(t, t.TempDir(), append(env, more...), "up")
 	return platform{http: p.http, nats: p.nats, database: database, data: dir}
 }
@@ -45,7 +48,7 @@ func sevenProcesses(t testing.TB) platform {
 	database, dir := testkit.EmptyDatabase(t), dataDir(t)
 	server := launch(t, t.TempDir(), append(freePorts(), "NEXUS_DATA_DIR="+dir), "nats")
 	env := append(freePorts(), "NEXUS_NATS_URL="+server.nats, "NEXUS_NATS_KEYS_DIR="+dir+"/keys", "NEXUS_DATA_DIR="+dir,
-		"NEXUS_DATABASE_URL="+database, "NEXUS_CORPUS_ROOT="+corpusRoot(t), maxPayload, privateWebhooks)
+		"NEXUS_DATABASE_URL="+database, "NEXUS_CORPUS_ROOT="+corpusRoot(t), maxPayload, privateWebhooks, patientSync)
 	out := platform{nats: server.nats, database: database}
 	for _, service := range []string{"auth", "audit", "jobs", "corpus", "plugins", "webhooks", "gateway"} {
 		p := launch(t, t.TempDir(), env, service)

@@ -52,7 +52,8 @@ func NewReader(limits Limits) *Reader {
 
 // Document is what was read of a file.
 type Document struct {
-	// Text is that of the pages in order, an empty line between two of them.
+	// Text is that of the pages in order, an empty line and a form feed between two
+	// of them; empty when no page has any.
 	Text  string
 	Pages int
 	// Unread is how many of the pages could not be read.
@@ -193,6 +194,9 @@ func (r *Reader) read(ctx context.Context, instance pdfium.Pdfium, data []byte) 
 		if ctx.Err() != nil {
 			break
 		}
+		if i > 0 {
+			text.WriteString(pageBreak)
+		}
 		page, err := r.page(instance, opened.Document, i, r.limits.Text-int64(text.Len()))
 		var problem Problem
 		switch {
@@ -202,22 +206,25 @@ func (r *Reader) read(ctx context.Context, instance pdfium.Pdfium, data []byte) 
 			doc.Unread++
 			continue
 		}
-		if page = strings.TrimSpace(marks.Replace(page)); page != "" && text.Len() > 0 {
-			text.WriteString("\n\n")
-		}
-		text.WriteString(page)
+		text.WriteString(strings.TrimSpace(marks.Replace(page)))
 	}
 	if doc.Unread == doc.Pages {
 		return Document{}, broken
 	}
-	doc.Text = text.String()
+	if doc.Text = text.String(); strings.TrimSpace(doc.Text) == "" {
+		doc.Text = ""
+	}
 	return doc, nil
 }
+
+// pageBreak is between two pages: the end of a paragraph, and the mark by which
+// pages are counted in the text.
+const pageBreak = "\n\n\f"
 
 // plain undoes what PDFium marks lines with: it ends them with "\r\n", and writes a
 // hyphen at the end of one as "\x02".
 func plain() *strings.Replacer {
-	return strings.NewReplacer("\r\n", "\n", "\r", "\n", "\x02", "-", "\x00", "", "\uFFFE", "-")
+	return strings.NewReplacer("\r\n", "\n", "\r", "\n", "\x02", "-", "\x00", "", "\uFFFE", "-", "\f", "\n")
 }
 
 // page reads the text of one page. A Problem means that the file is not to be

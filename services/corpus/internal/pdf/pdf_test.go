@@ -15,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"nexus.internal/services/corpus/internal/atom"
 	"nexus.internal/services/corpus/internal/pdf"
 	"nexus.internal/services/corpus/internal/pdf/pdfmake"
 )
@@ -47,7 +48,11 @@ func TestTextAndPages(t *testing.T) {
 	t.Parallel()
 	doc, err := shared().Read(t.Context(), pdfmake.File("The sea rises.", "", "It falls (twice)."))
 	require.NoError(t, err)
-	require.Equal(t, pdf.Document{Text: "The sea rises.\n\nIt falls (twice).", Pages: 3}, doc)
+	require.Equal(t, pdf.Document{Text: "The sea rises.\n\n\f\n\n\fIt falls (twice).", Pages: 3}, doc)
+	require.Equal(t, []string{"The sea rises.", "It falls (twice)."}, slices.Collect(atom.Paragraphs(doc.Text)), "a page break is no part of a paragraph")
+	doc, err = shared().Read(t.Context(), pdfmake.File("", ""))
+	require.NoError(t, err)
+	require.Equal(t, pdf.Document{Pages: 2}, doc)
 }
 
 func TestRepairable(t *testing.T) {
