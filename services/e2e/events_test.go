@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// line is one event of a stream: its place and its type.
-type line struct{ id, event string }
+// line is one event of a stream: its place, its type and what it says.
+type line struct{ id, event, data string }
 
 // follow opens an event stream; the channel is closed with it.
 func (c client) follow(path, last string) <-chan line {
@@ -29,13 +29,20 @@ func (c client) follow(path, last string) <-chan line {
 	out := make(chan line, 1000)
 	go func() {
 		defer close(out)
-		var id string
+		var l line
 		for scan := bufio.NewScanner(resp.Body); scan.Scan(); {
-			if v, ok := strings.CutPrefix(scan.Text(), "id: "); ok {
-				id = v
-			}
-			if v, ok := strings.CutPrefix(scan.Text(), "event: "); ok {
-				out <- line{id, v}
+			switch name, value, _ := strings.Cut(scan.Text(), ": "); name {
+			case "id":
+				l.id = value
+			case "event":
+				l.event = value
+			case "data":
+				l.data = value
+			case "":
+				if l.event != "" {
+					out <- l
+				}
+				l = line{id: l.id}
 			}
 		}
 	}()

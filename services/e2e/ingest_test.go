@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"testing"
 	"time"
 
@@ -203,6 +205,10 @@ func TestIngestGoesOnAfterAKill(t *testing.T) {
 	doomed.kill()
 
 	c = client{t, launch(t, t.TempDir(), env, "up").http, operatorKey}
+	told := untilClosed(t, c.follow("/api/v1/jobs/"+id+"/events", ""))
+	require.True(t, slices.ContainsFunc(told, func(l line) bool {
+		return l.event == "nexus.job.progress.v1" && regexp.MustCompile(`"message":"\d+ of 2000 files: \d{4}\.md ingested"`).MatchString(l.data)
+	}), "%v", told)
 	job := c.finished(id)
 	require.Equal(t, "succeeded", job["status"], "%v", job["error_text"])
 	require.Len(t, job["attempts"], 2)

@@ -25,12 +25,12 @@ import (
 type grove struct {
 	*branch.Branches
 
-	t     *testing.T
+	t     testing.TB
 	db    *pg.DB
 	store *store.Store
 }
 
-func newGrove(t *testing.T, maxBytes int64) grove {
+func newGrove(t testing.TB, maxBytes int64) grove {
 	t.Helper()
 	url := testkit.PostgresURL(t)
 	s := store.New(testkit.OpenPostgres(t, url, migrations.Role("corpus")))
