@@ -64,8 +64,10 @@ const (
 	MaxInlinePayload = 256 << 10
 	// MaxPayloadPart is how much of a payload one PayloadReply holds, in bytes.
 	MaxPayloadPart = 512 << 10
-	// MaxResult is the largest result, or artifact payload, in bytes.
-	MaxResult = 256 << 10
+	// MaxInlineResult is the largest result, and as much as the payloads of the
+	// artifacts together, that travels inside a report, in bytes. What is larger is
+	// put in parts before, see PutRequest.
+	MaxInlineResult = 256 << 10
 	// MaxArtifactRef is the longest reference of an artifact, in bytes.
 	MaxArtifactRef = 2 << 10
 	// MaxErrorText is where error texts are cut, in bytes.
@@ -314,8 +316,10 @@ type RunResult struct {
 	LeaseToken string          `json:"lease_token"`
 	Outcome    Outcome         `json:"outcome"`
 	Result     json.RawMessage `json:"result,omitempty"`
-	Artifacts  []Artifact      `json:"artifacts,omitempty"`
-	ErrorText  string          `json:"error_text,omitempty"`
+	// ResultBytes is the size of a result that was put in parts; Result is left out.
+	ResultBytes int        `json:"result_bytes,omitempty"`
+	Artifacts   []Artifact `json:"artifacts,omitempty"`
+	ErrorText   string     `json:"error_text,omitempty"`
 	// ErrorKind (a fault.Kind) and ErrorCode say what kind of failure it was, where
 	// the handler knows; both or neither.
 	ErrorKind string `json:"error_kind,omitempty"`
@@ -354,4 +358,7 @@ type Artifact struct {
 	Type    string          `json:"artifact_type"`
 	Ref     string          `json:"artifact_ref,omitempty"`
 	Payload json.RawMessage `json:"artifact_payload,omitempty"`
+	// PayloadBytes is the size of a payload that was put in parts; Payload is left
+	// out.
+	PayloadBytes int `json:"artifact_bytes,omitempty"`
 }

@@ -36,7 +36,11 @@ type Job struct {
 	// in ErrorText, and when the job is tried again in NextRunAt.
 	DeferredSince *time.Time      `json:"deferred_since"`
 	Result        json.RawMessage `json:"result"`
-	ErrorText     *string         `json:"error_text"`
+	// ResultBytes is set where the result is too large for this message; ResultRef
+	// is where a client reads one that is too large to be shown.
+	ResultBytes int     `json:"result_bytes,omitempty"`
+	ResultRef   string  `json:"result_ref,omitempty"`
+	ErrorText   *string `json:"error_text"`
 	// ErrorKind and ErrorCode say for programs what kind of failure ended the job,
 	// where its handler knew.
 	ErrorKind      *string           `json:"error_kind,omitempty"`
@@ -74,7 +78,11 @@ type CreatedArtifact struct {
 	ArtifactType    string          `json:"artifact_type"`
 	ArtifactRef     *string         `json:"artifact_ref"`
 	ArtifactPayload json.RawMessage `json:"artifact_payload"`
-	CreatedAt       time.Time       `json:"created_at"`
+	// PayloadBytes is set where the payload is too large for this message;
+	// PayloadRef is where a client reads one that is too large to be shown.
+	PayloadBytes int       `json:"artifact_bytes,omitempty"`
+	PayloadRef   string    `json:"artifact_payload_ref,omitempty"`
+	CreatedAt    time.Time `json:"created_at"`
 }
 
 // JobRequest names one job.

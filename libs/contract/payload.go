@@ -127,14 +127,19 @@ func FetchPayload(size int, ask func(offset int) (PayloadReply, error)) (json.Ra
 	if size > MaxPayload {
 		return nil, fmt.Errorf("the payload has %d bytes; the limit is %d", size, MaxPayload)
 	}
+	return fetch("payload", size, ask)
+}
+
+// fetch puts together what is larger than a message.
+func fetch(what string, size int, ask func(offset int) (PayloadReply, error)) ([]byte, error) {
 	out := make([]byte, 0, size)
 	for len(out) < size {
 		reply, err := ask(len(out))
 		if err != nil {
-			return nil, fmt.Errorf("fetch the payload from byte %d: %w", len(out), err)
+			return nil, fmt.Errorf("fetch the %s from byte %d: %w", what, len(out), err)
 		}
 		if len(reply.Part) == 0 || reply.Size != size || len(out)+len(reply.Part) > size {
-			return nil, fmt.Errorf("the payload has %d bytes, not the %d it should have", reply.Size, size)
+			return nil, fmt.Errorf("the %s has %d bytes, not the %d it should have", what, reply.Size, size)
 		}
 		out = append(out, reply.Part...)
 	}

@@ -67,16 +67,22 @@ func (w *Worker) execute(ctx context.Context, i *item) {
 	if err != nil {
 		span.SetStatus(codes.Error, contract.Cut(err.Error(), 200))
 	}
+	runtime := time.Since(started)
+	i.result = w.resultOf(g, i.token, value, err, context.Cause(ctx))
+	if large, total := takeLarge(&i.result); len(large) > 0 {
+		if err = w.put(ctx, i, large, total); err != nil {
+			i.result = w.resultOf(g, i.token, Result{}, err, context.Cause(ctx))
+		}
+	}
 	cause := context.Cause(ctx)
-	i.result = w.resultOf(g, i.token, value, err, cause)
 	// What is given back was not processed: a limit does not count it.
 	i.ran = i.result.Outcome != contract.OutcomeReleased
 	i.result.StartedAt = started.UTC()
-	i.result.RuntimeMS = time.Since(started).Milliseconds()
+	i.result.RuntimeMS = runtime.Milliseconds()
 	i.result.TraceParent = telemetry.TraceParent(ctx)
 	span.End()
 	w.logRun(g, i.result, err, telemetry.TraceID(ctx))
-	if errors.Is(cause, errCancelled) || errors.Is(cause, errLeaseLost) {
+	if errors.Is(cause, errCancelled) || errors.Is(cause, errLeaseLost) || errors.Is(err, errLeaseLost) {
 		// Nobody waits for this result; reporting it would be refused.
 		w.letGo(i, false)
 		return
@@ -241,29 +247,7 @@ func encodeValue(v any) (json.RawMessage, error) {
 	if err != nil {
 		return nil, Permanent(fmt.Errorf("the result is not JSON: %w", err))
 	}
-	if len(data) > contract.MaxResult {
-		return nil, Permanent(fmt.Errorf("the result has %d bytes; the limit is %d", len(data), contract.MaxResult))
-	}
 	return data, nil
-}
-
-func checkArtifacts(artifacts []contract.Artifact) error {
-	total := 0
-	for _, a := range artifacts {
-		switch {
-		case a.Type == "" || len(a.Type) > contract.MaxToken:
-			return Permanent(fmt.Errorf("an artifact needs a type of 1 to %d bytes", contract.MaxToken))
-		case len(a.Ref) > contract.MaxArtifactRef:
-			return Permanent(fmt.Errorf("the reference of artifact %s has %d bytes; the limit is %d", a.Type, len(a.Ref), contract.MaxArtifactRef))
-		case len(a.Payload) > 0 && !json.Valid(a.Payload):
-			return Permanent(fmt.Errorf("the payload of artifact %s is not JSON", a.Type))
-		}
-		total += len(a.Payload)
-	}
-	if total > contract.MaxResult {
-		return Permanent(fmt.Errorf("the artifacts have %d bytes; the limit is %d", total, contract.MaxResult))
-	}
-	return nil
 }
 
 // storable makes a text that Postgres takes: valid UTF-8, no NUL, not too long.

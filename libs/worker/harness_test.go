@@ -32,10 +32,12 @@ type jobsService struct {
 	claim  func(contract.ClaimRequest) (contract.ClaimReply, error)
 	beat   func(contract.HeartbeatRequest) (contract.HeartbeatReply, error)
 	finish func(contract.FinishRequest) (contract.FinishReply, error)
+	put    func(contract.PutRequest) (contract.PutReply, error)
 
 	claims   chan contract.ClaimRequest
 	beats    chan contract.HeartbeatRequest
 	finishes chan contract.FinishRequest
+	puts     chan contract.PutRequest
 	// results are those of the finish requests that were answered.
 	results chan contract.RunResult
 }
@@ -48,6 +50,8 @@ func newJobs() *jobsService {
 			return contract.HeartbeatReply{}, nil
 		},
 		finish: func(req contract.FinishRequest) (contract.FinishReply, error) { return acceptAll(req), nil },
+		put:    func(contract.PutRequest) (contract.PutReply, error) { return contract.PutReply{Accepted: true}, nil },
+		puts:   make(chan contract.PutRequest, room),
 		claims: make(chan contract.ClaimRequest, room), beats: make(chan contract.HeartbeatRequest, room),
 		finishes: make(chan contract.FinishRequest, room), results: make(chan contract.RunResult, room),
 	}
@@ -88,7 +92,11 @@ func (j *jobsService) serve(t *testing.T, server *embednats.Server) (stop func()
 		j.beats <- req
 		return j.beat(req)
 	})
-	bus.Handle(rpc, contract.RPCJobsFinish, func(_ context.Context, req contract.FinishRequest) (contract.FinishReply, error) {
+	bus.Handle(rpc, contract.RPCJobsPut, func(_ context.Context, req contract.PutRequest) (contract.PutReply, error) {
+		j.puts <- req
+		return j.put(req)
+	})
+	finish := func(_ context.Context, req contract.FinishRequest) (contract.FinishReply, error) {
 		j.finishes <- req
 		reply, err := j.finish(req)
 		if err == nil {
@@ -97,7 +105,9 @@ func (j *jobsService) serve(t *testing.T, server *embednats.Server) (stop func()
 			}
 		}
 		return reply, err
-	})
+	}
+	bus.Handle(rpc, contract.RPCJobsFinish, finish)
+	bus.Handle(rpc, contract.RPCJobsFinishLarge, finish)
 	return testkit.Start(t, rpc)
 }
 

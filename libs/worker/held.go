@@ -72,10 +72,13 @@ const escaped = 6
 func (i *item) resultWeight() int {
 	n := 512 + len(i.result.Result) + escaped*len(i.result.ErrorText)
 	for _, a := range i.result.Artifacts {
-		n += 64 + escaped*(len(a.Type)+len(a.Ref)) + len(a.Payload)
+		n += nameWeight(a) + len(a.Payload)
 	}
 	return n
 }
+
+// nameWeight is the most bytes an artifact takes in a request without its payload.
+func nameWeight(a contract.Artifact) int { return 64 + escaped*(len(a.Type)+len(a.Ref)) }
 
 // heldJobs are the jobs this worker has a lease on, or is asking for one.
 type heldJobs struct {

@@ -21,11 +21,32 @@ const reportTries = 60
 
 // report tells the jobs service how a group of runs ended.
 func (w *Worker) report(ctx context.Context, items []*item) {
+	small, large := items[:0:0], items[:0:0]
+	for _, i := range items {
+		if isLarge(i.result) {
+			large = append(large, i)
+		} else {
+			small = append(small, i)
+		}
+	}
+	if len(small) > 0 {
+		w.reportTo(ctx, contract.RPCJobsFinish, claimTimeout, small)
+	}
+	for k := range large {
+		w.reportTo(ctx, contract.RPCJobsFinishLarge, largeTimeout, large[k:k+1])
+	}
+}
+
+// largeTimeout bounds a report of one large result, which the jobs service looks
+// through before it records it.
+const largeTimeout = 30 * time.Second
+
+func (w *Worker) reportTo(ctx context.Context, subject string, timeout time.Duration, items []*item) {
 	req := contract.FinishRequest{Worker: w.cfg.Name, Results: make([]contract.RunResult, len(items))}
 	for k, i := range items {
 		req.Results[k] = i.result
 	}
-	reply, err := w.askFinish(telemetry.WithTraceParent(ctx, items[0].result.TraceParent), req)
+	reply, err := w.askFinish(telemetry.WithTraceParent(ctx, items[0].result.TraceParent), subject, timeout, req)
 	if err != nil {
 		w.log.Error().Err(err).Int("jobs", len(items)).Msg("could not report results; the leases will run out and the jobs run again")
 	}
@@ -38,11 +59,11 @@ func (w *Worker) report(ctx context.Context, items []*item) {
 	}
 }
 
-func (w *Worker) askFinish(ctx context.Context, req contract.FinishRequest) (contract.FinishReply, error) {
+func (w *Worker) askFinish(ctx context.Context, subject string, timeout time.Duration, req contract.FinishRequest) (contract.FinishReply, error) {
 	return insist(w.left, reportTries, func() (contract.FinishReply, error) {
-		callCtx, cancel := context.WithTimeout(ctx, claimTimeout)
+		callCtx, cancel := context.WithTimeout(ctx, timeout)
 		defer cancel()
-		return bus.Call[contract.FinishReply](callCtx, w.deps.NC, contract.RPCJobsFinish, req)
+		return bus.Call[contract.FinishReply](callCtx, w.deps.NC, subject, req)
 	}, func(err error) {
 		w.log.Warn().Err(err).Int("jobs", len(req.Results)).Msg("could not report results; trying again until the jobs service answers")
 	})

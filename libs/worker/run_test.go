@@ -83,17 +83,12 @@ func TestHowRunsEnd(t *testing.T) {
 		handler worker.Handler
 		want    contract.RunResult
 	}{
-		"nothing to say":    {succeed, contract.RunResult{Outcome: contract.OutcomeSucceeded}},
-		"typed nothing":     {returning(worker.Result{Value: (*int)(nil)}), contract.RunResult{Outcome: contract.OutcomeSucceeded, Result: json.RawMessage("null")}},
-		"largest result":    {returning(worker.Result{Value: text(contract.MaxResult - 2)}), contract.RunResult{Outcome: contract.OutcomeSucceeded, Result: payload(contract.MaxResult)}},
-		"result too large":  {returning(worker.Result{Value: text(contract.MaxResult - 1)}), permanent("the result has 262145 bytes; the limit is 262144")},
-		"not JSON":          {returning(worker.Result{Value: make(chan int)}), permanent("the result is not JSON: json: unsupported type: chan int")},
-		"broken JSON":       {returning(worker.Result{Value: json.RawMessage("{")}), permanent("the result is not JSON: json: error calling MarshalJSON for type json.RawMessage: unexpected end of JSON input")},
-		"artifact, no type": {artifacts(contract.Artifact{Type: "a"}, contract.Artifact{Ref: "r"}), permanent("an artifact needs a type of 1 to 64 bytes")},
-		"artifacts too large": {
-			artifacts(contract.Artifact{Type: "a", Payload: payload(contract.MaxResult)}, contract.Artifact{Type: "b", Payload: payload(3)}),
-			permanent("the artifacts have 262147 bytes; the limit is 262144"),
-		},
+		"nothing to say":       {succeed, contract.RunResult{Outcome: contract.OutcomeSucceeded}},
+		"typed nothing":        {returning(worker.Result{Value: (*int)(nil)}), contract.RunResult{Outcome: contract.OutcomeSucceeded, Result: json.RawMessage("null")}},
+		"largest result":       {returning(worker.Result{Value: text(contract.MaxInlineResult - 2)}), contract.RunResult{Outcome: contract.OutcomeSucceeded, Result: payload(contract.MaxInlineResult)}},
+		"not JSON":             {returning(worker.Result{Value: make(chan int)}), permanent("the result is not JSON: json: unsupported type: chan int")},
+		"broken JSON":          {returning(worker.Result{Value: json.RawMessage("{")}), permanent("the result is not JSON: json: error calling MarshalJSON for type json.RawMessage: unexpected end of JSON input")},
+		"artifact, no type":    {artifacts(contract.Artifact{Type: "a"}, contract.Artifact{Ref: "r"}), permanent("an artifact needs a type of 1 to 64 bytes")},
 		"plain failure":        {failing(fmt.Errorf("open the corpus: %w", io.EOF)), failed("open the corpus: EOF")},
 		"permanent failure":    {failing(fmt.Errorf("outer: %w", worker.Permanent(errors.New("no such document")))), permanent("outer: no such document")},
 		"later":                {failing(fmt.Errorf("outer: %w", worker.RetryAfter(1500*time.Millisecond, io.EOF))), retried("outer: EOF", 1500)},

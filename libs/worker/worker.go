@@ -72,10 +72,10 @@ type Job struct {
 
 // Result is what a successful run leaves behind.
 type Result struct {
-	// Value becomes the job's result; it must encode to JSON of at most
-	// contract.MaxResult bytes.
+	// Value becomes the job's result; it must encode to JSON.
 	Value any
-	// Artifacts are kept beside the result.
+	// Artifacts are kept beside the result. The result and their payloads together
+	// may have as many bytes as the jobs service is set to keep of a job.
 	Artifacts []contract.Artifact
 }
 

@@ -69,7 +69,7 @@ func (o operation) url() string {
 	if strings.HasPrefix(o.path, "/api/v1/job-types/") {
 		name = contract.JobAnalyze
 	}
-	return strings.NewReplacer("{id}", id, "{name}", name, "{delivery}", id, "{other}", id).Replace(o.path)
+	return strings.NewReplacer("{id}", id, "{name}", name, "{delivery}", id, "{other}", id, "{number}", "1").Replace(o.path)
 }
 
 // good is the status of an answer to whoever may ask.

@@ -137,7 +137,7 @@ func subjects() map[string][]string {
 			contract.RPCAuthToken, contract.RPCAuthRefresh, contract.RPCAuthKeySet,
 		},
 		"jobs": {
-			contract.RPCJobsTypes, contract.RPCJobsGet, contract.RPCJobsList, contract.RPCJobsCancel, contract.RPCJobsPayload, contract.RPCJobsCounts,
+			contract.RPCJobsTypes, contract.RPCJobsGet, contract.RPCJobsList, contract.RPCJobsCancel, contract.RPCJobsPayload, contract.RPCJobsOutput, contract.RPCJobsCounts,
 			contract.RPCJobsRetry, contract.RPCJobsRetryMany, contract.RPCJobsSetType, contract.RPCJobsWorkers, contract.RPCJobsQueues, contract.RPCJobsPause,
 		},
 		"corpus": {
@@ -190,6 +190,7 @@ func (w *world) defaults() {
 			{Name: contract.JobIngestBatch, Queue: contract.QueueCorpus, MaxAttempts: 4, Enabled: true},
 		}}),
 		contract.RPCJobsGet:             runningJob,
+		contract.RPCJobsOutput:          always(contract.PayloadReply{Part: []byte("{}"), Size: 2}),
 		contract.RPCJobsList:            always(contract.ListJobsReply{Jobs: []contract.JobSummary{}}),
 		contract.RPCJobsCancel:          always(contract.Job{JobSummary: contract.JobSummary{Status: contract.StatusCancelled}}),
 		contract.RPCCorpusDocuments:     always(contract.DocumentsReply{Documents: []contract.DocumentItem{}}),

@@ -198,7 +198,7 @@ func TestParametersThatAreRefused(t *testing.T) {
 			continue
 		}
 		for _, bad := range []string{"x", "0", uuid.NewString() + "0", uuid.NewString()[1:], "%00", "..%2f..%2fetc%2fpasswd", "'; DROP TABLE jobs; --", strings.Repeat("a", 5000)} {
-			path := strings.NewReplacer("{id}", strings.ReplaceAll(bad, " ", "%20"), "{delivery}", uuid.NewString(), "{other}", uuid.NewString()).Replace(o.path)
+			path := strings.NewReplacer("{id}", strings.ReplaceAll(bad, " ", "%20"), "{delivery}", uuid.NewString(), "{other}", uuid.NewString(), "{number}", "1").Replace(o.path)
 			p := c.send(o.method, path, o.body).fails(http.StatusNotFound, "not_found")
 			require.Contains(t, missing, p.Detail, "%s %q", o.path, bad)
 			require.Empty(t, p.Errors, "%s %q", o.path, bad)

@@ -380,7 +380,9 @@ func TestResultsPostgresCannotKeepFailTheJob(t *testing.T) {
 	h := start(t)
 	for name, change := range map[string]func(*contract.RunResult){
 		"artifact without type": func(r *contract.RunResult) { r.Artifacts = []contract.Artifact{{Payload: json.RawMessage(`1`)}} },
-		"huge result":           func(r *contract.RunResult) { r.Result = json.RawMessage(fmt.Sprintf(`"%0*d"`, contract.MaxResult, 1)) },
+		"huge result": func(r *contract.RunResult) {
+			r.Result = json.RawMessage(fmt.Sprintf(`"%0*d"`, contract.MaxInlineResult, 1))
+		},
 	} {
 		sub := submission(contract.JobAnalyze)
 		h.submit(sub)

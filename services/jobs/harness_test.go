@@ -39,7 +39,7 @@ type harness struct {
 }
 
 func config() jobs.Config {
-	return jobs.Config{PollSeconds: 0.1, BenchJobs: false, BenchWorkers: 1, DeferHours: 24}
+	return jobs.Config{PollSeconds: 0.1, BenchJobs: false, BenchWorkers: 1, DeferHours: 24, OutputBytes: 8 << 20}
 }
 
 // start starts a jobs service; stop drains it.

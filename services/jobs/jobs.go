@@ -34,11 +34,15 @@ type Config struct {
 	PollSeconds   float64 `env:"WORKER_POLL_SECONDS" envDefault:"1.0" doc:"How often the sweeper and the dispatcher look for what no signal announces, in seconds; at least 0.1."`
 	BenchJobs     bool    `env:"BENCH_JOBS_ENABLED" envDefault:"false" doc:"Accept and run noop jobs, which the load programs use."`
 	DeferHours    int     `env:"JOB_DEFER_HOURS" envDefault:"24" doc:"How long a job is put off, without cost to its attempts, while something it needs is unavailable, in hours; then it fails."`
+	OutputBytes   int     `env:"JOB_OUTPUT_MAX_BYTES" envDefault:"67108864" doc:"The most that the result and the artifacts of a job together may have, in bytes; a job that makes more fails."`
 	KeepSucceeded int     `env:"RETENTION_SUCCEEDED_HOURS" envDefault:"0" doc:"How long succeeded jobs are kept, in hours; 0 keeps them for ever."`
 	KeepFailed    int     `env:"RETENTION_FAILED_HOURS" envDefault:"0" doc:"How long failed jobs are kept, in hours; 0 keeps them for ever."`
 	KeepCancelled int     `env:"RETENTION_CANCELLED_HOURS" envDefault:"0" doc:"How long cancelled jobs are kept, in hours; 0 keeps them for ever."`
 	BenchWorkers  int     `env:"BENCH_WORKERS" envDefault:"100" doc:"How many noop jobs run at once; 0 runs none."`
 }
+
+// minOutput is the least limit of outputs, in bytes: what fits a report always passes.
+const minOutput = 1 << 20
 
 // Validate implements config.Validator.
 func (c Config) Validate() error {
@@ -51,6 +55,9 @@ func (c Config) Validate() error {
 	}
 	if c.DeferHours < 1 || c.DeferHours > 720 {
 		errs = append(errs, fmt.Errorf("NEXUS_JOB_DEFER_HOURS is %d: want 1 to 720", c.DeferHours))
+	}
+	if c.OutputBytes < minOutput || c.OutputBytes > contract.MaxOutputBytes {
+		errs = append(errs, fmt.Errorf("NEXUS_JOB_OUTPUT_MAX_BYTES is %d: want %d to %d", c.OutputBytes, minOutput, contract.MaxOutputBytes))
 	}
 	for name, hours := range map[string]int{"SUCCEEDED": c.KeepSucceeded, "FAILED": c.KeepFailed, "CANCELLED": c.KeepCancelled} {
 		if hours < 0 || hours > 876_000 {
@@ -105,13 +112,17 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	st := store.New(deps.DB, box, deps.Now)
 	types := catalog.New(st, deps.Log)
 	sched := schedule.New(st, deps.JS, types, time.Duration(cfg.PollSeconds*float64(time.Second)), deps.Worker.Lease(), deps.Worker.Name, deps.Log)
-	life := lifecycle.New(st, types, deps.Worker.Lease(), time.Duration(cfg.DeferHours)*time.Hour, pub, deps.Now, deps.Log, deps.Tracer, sched.Wake)
+	life := lifecycle.New(st, types, lifecycle.Limits{
+		Lease: deps.Worker.Lease(), Defer: time.Duration(cfg.DeferHours) * time.Hour, Output: cfg.OutputBytes,
+	}, pub, deps.Now, deps.Log, deps.Tracer, sched.Wake)
 	s := &Service{cfg: cfg, deps: deps, store: st, catalog: types, wake: sched.Wake}
 
 	rpc := bus.NewRPC(deps.NC, deps.Log, deps.Tracer, "jobs")
 	bus.Handle(rpc, contract.RPCJobsClaim, life.Claim)
 	bus.Handle(rpc, contract.RPCJobsHeartbeat, life.Heartbeat)
 	bus.Handle(rpc, contract.RPCJobsFinish, life.Finish)
+	bus.Handle(rpc, contract.RPCJobsFinishLarge, life.Finish)
+	bus.Handle(rpc, contract.RPCJobsPut, life.Put)
 	s.handle(rpc)
 	rpc.Health(func(ctx context.Context) error {
 		if err := st.Ping(ctx); err != nil {

@@ -19,6 +19,7 @@ func (s *Service) handle(rpc *bus.RPC) {
 	bus.Handle(rpc, contract.RPCJobsCancel, s.cancel)
 	bus.Handle(rpc, contract.RPCJobsTypes, s.types)
 	bus.Handle(rpc, contract.RPCJobsPayload, s.payload)
+	bus.Handle(rpc, contract.RPCJobsOutput, s.output)
 	bus.Handle(rpc, contract.RPCJobsCounts, s.counts)
 	bus.Handle(rpc, contract.RPCJobsRetry, s.retry)
 	bus.Handle(rpc, contract.RPCJobsRetryMany, s.retryMany)
@@ -61,6 +62,21 @@ func (s *Service) payload(ctx context.Context, req contract.PayloadRequest) (con
 		return contract.PayloadReply{}, fault.Unprocessablef("offset is %d: want 0 to %d", req.Offset, contract.MaxPayload)
 	}
 	part, size, err := s.store.Payload(ctx, id, req.Offset)
+	return contract.PayloadReply{Part: part, Size: size}, err
+}
+
+func (s *Service) output(ctx context.Context, req contract.OutputRequest) (contract.PayloadReply, error) {
+	id, err := parseID(req.JobID)
+	if err != nil {
+		return contract.PayloadReply{}, err
+	}
+	if req.Offset < 0 || req.Offset > contract.MaxOutputBytes {
+		return contract.PayloadReply{}, fault.Unprocessablef("offset is %d: want 0 to %d", req.Offset, contract.MaxOutputBytes)
+	}
+	if req.Output < 0 || req.Output > contract.MaxArtifacts {
+		return contract.PayloadReply{}, fault.Unprocessablef("output is %d: want 0 to %d", req.Output, contract.MaxArtifacts)
+	}
+	part, size, err := s.store.Output(ctx, id, req.Output, req.Offset)
 	return contract.PayloadReply{Part: part, Size: size}, err
 }
 

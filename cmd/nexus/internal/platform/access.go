@@ -57,7 +57,7 @@ func permissions(service string) embednats.Permissions {
 	hear := func(subjects ...string) { p.Subscribe.Allow = append(p.Subscribe.Allow, subjects...) }
 	say := func(subjects ...string) { p.Publish.Allow = append(p.Publish.Allow, subjects...) }
 	work := func() {
-		say(contract.RPCJobsClaim, contract.RPCJobsHeartbeat, contract.RPCJobsFinish, contract.RPCJobsPayload)
+		say(contract.RPCJobsClaim, contract.RPCJobsHeartbeat, contract.RPCJobsFinish, contract.RPCJobsFinishLarge, contract.RPCJobsPayload, contract.RPCJobsPut)
 		hear(contract.PatternCancel)
 	}
 	switch service {

@@ -248,7 +248,7 @@ func TestIntegrityAuditOfManyDocuments(t *testing.T) {
 		require.Len(t, result.Inconsistencies, min(total, contract.MaxInconsistencies))
 		data, err := json.Marshal(result)
 		require.NoError(t, err)
-		require.Less(t, len(data), contract.MaxResult)
+		require.Less(t, len(data), contract.MaxInlineResult)
 	}
 	_, err := work.IntegrityAudit(graphs{total: 1000, failAt: 300})(t.Context(), worker.Job{})
 	require.ErrorContains(t, err, "the database is gone")

@@ -53,6 +53,8 @@ func platform() []Rule {
 		{get, "/api/v1/jobs/counts", identity.Viewer},
 		{get, "/api/v1/jobs", identity.Viewer},
 		{get, "/api/v1/jobs/{id}", identity.Viewer},
+		{get, "/api/v1/jobs/{id}/result", identity.Viewer},
+		{get, "/api/v1/jobs/{id}/artifacts/{number}", identity.Viewer},
 		{post, "/api/v1/jobs/{id}/cancel", identity.Operator},
 		{post, "/api/v1/jobs/{id}/retry", identity.Operator},
 

@@ -115,14 +115,11 @@ func (s *Server) analysed(ctx context.Context, mode string, subs ...contract.Sub
 		out.Status = http.StatusAccepted
 		return out, nil
 	}
-	var result struct {
-		AnalysisRunID string `json:"analysis_run_id"`
-	}
-	if err := contract.Decode(job.Result, &result); err != nil {
+	id, err := runOf(job)
+	if err != nil {
 		return nil, err
 	}
-	// The result of a job holds what fits it; the run holds all.
-	run, err := bus.Call[contract.AnalysisRun](ctx, s.deps.NC, contract.RPCPluginsRun, contract.AnalysisRunRequest{AnalysisRunID: result.AnalysisRunID})
+	run, err := bus.Call[contract.AnalysisRun](ctx, s.deps.NC, contract.RPCPluginsRun, contract.AnalysisRunRequest{AnalysisRunID: id})
 	if err != nil {
 		return nil, err
 	}
@@ -138,6 +135,21 @@ func (s *Server) analysed(ctx context.Context, mode string, subs ...contract.Sub
 		a.Status, a.JobID = analysisShadowQueued, &subs[1].JobID
 	}
 	return &analyzeOutput{Status: http.StatusOK, Body: a}, nil
+}
+
+// runOf is the id of the run that an analyze job has left. Its artifact says so, too,
+// where its result is too large to travel with it.
+func runOf(job contract.Job) (string, error) {
+	for _, a := range job.Artifacts {
+		if a.ArtifactType == contract.ArtifactAnalyze && a.ArtifactRef != nil {
+			return *a.ArtifactRef, nil
+		}
+	}
+	var result struct {
+		AnalysisRunID string `json:"analysis_run_id"`
+	}
+	err := contract.Decode(job.Result, &result)
+	return result.AnalysisRunID, err
 }
 
 // pending answers with a job instead of an analysis.

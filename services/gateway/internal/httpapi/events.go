@@ -105,13 +105,7 @@ func (s *Server) events(ctx context.Context, in *eventsInput) (*huma.StreamRespo
 
 // jobEvents streams the life of one job up to its end.
 func (s *Server) jobEvents(ctx context.Context, in *jobEventsInput) (*huma.StreamResponse, error) {
-	get := func(ctx context.Context) (contract.Job, error) {
-		out, err := s.getJob(ctx, &byID{ID: in.ID})
-		if err != nil {
-			return contract.Job{}, err
-		}
-		return out.Body, nil
-	}
+	get := func(ctx context.Context) (contract.Job, error) { return s.findJob(ctx, in.ID) }
 	return s.stream(ctx, in.Resume, func(_ identity.Caller, from *eventstream.Position) (*eventstream.Stream, error) {
 		job, err := get(ctx)
 		if err != nil {

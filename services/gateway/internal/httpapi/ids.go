@@ -38,8 +38,11 @@ func possible(schema *huma.Schema, id string) bool {
 
 // missingOf is what the services say of an id that they do not know.
 func missingOf(path, param string) string {
-	if param == "delivery" {
+	switch param {
+	case "delivery":
 		return "Delivery not found"
+	case "number":
+		return "Artifact not found"
 	}
 	for _, m := range []struct{ under, sentence string }{
 		{"/api/v1/jobs/", "Job not found"},

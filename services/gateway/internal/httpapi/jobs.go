@@ -145,18 +145,39 @@ func (s *Server) readEnd(ctx context.Context, out *submitOutput) {
 	}
 }
 
+// getJob shows a job whole, but for outputs larger than maxShown.
 func (s *Server) getJob(ctx context.Context, in *byID) (*body[contract.Job], error) {
-	out, err := ask[contract.Job](ctx, s, contract.RPCJobsGet, contract.JobRequest{JobID: in.ID})
+	job, err := s.findJob(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.complete(ctx, in.ID, &job); err != nil {
+		return nil, err
+	}
+	return &body[contract.Job]{Body: job}, nil
+}
+
+// findJob reads a job without what does not travel with it, also one that is not
+// recorded yet.
+func (s *Server) findJob(ctx context.Context, id string) (contract.Job, error) {
+	job, err := bus.Call[contract.Job](ctx, s.deps.NC, contract.RPCJobsGet, contract.JobRequest{JobID: id})
 	if fault.KindOf(err) == fault.NotFound {
-		job, err := s.deps.Accepted.Find(ctx, in.ID)
-		return &body[contract.Job]{Body: job}, err
+		return s.deps.Accepted.Find(ctx, id)
 	}
-	if err == nil && out.Body.PayloadBytes > 0 {
-		out.Body.Payload, err = contract.FetchPayload(out.Body.PayloadBytes, func(offset int) (contract.PayloadReply, error) {
-			return bus.Call[contract.PayloadReply](ctx, s.deps.NC, contract.RPCJobsPayload, contract.PayloadRequest{JobID: in.ID, Offset: offset})
-		})
+	return job, err
+}
+
+// changeJob has a job changed and shows it.
+func (s *Server) changeJob(ctx context.Context, subject, id string) (*body[contract.Job], error) {
+	caller, err := callerOf(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return out, err
+	out, err := ask[contract.Job](ctx, s, subject, contract.JobRequest{JobID: id, Actor: caller.Owner, RequestID: requestIDOf(ctx)})
+	if err != nil {
+		return nil, err
+	}
+	return out, s.complete(ctx, id, &out.Body)
 }
 
 // keepAccepted lets every gateway know of jobs whose record is still to come. They
@@ -168,11 +189,7 @@ func (s *Server) keepAccepted(ctx context.Context, subs ...contract.Submission) 
 }
 
 func (s *Server) cancelJob(ctx context.Context, in *byID) (*body[contract.Job], error) {
-	caller, err := callerOf(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return ask[contract.Job](ctx, s, contract.RPCJobsCancel, contract.JobRequest{JobID: in.ID, Actor: caller.Owner, RequestID: requestIDOf(ctx)})
+	return s.changeJob(ctx, contract.RPCJobsCancel, in.ID)
 }
 
 type jobsQuery struct {
@@ -204,11 +221,7 @@ func given(t time.Time) *time.Time {
 }
 
 func (s *Server) retryJob(ctx context.Context, in *byID) (*body[contract.Job], error) {
-	caller, err := callerOf(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return ask[contract.Job](ctx, s, contract.RPCJobsRetry, contract.JobRequest{JobID: in.ID, Actor: caller.Owner, RequestID: requestIDOf(ctx)})
+	return s.changeJob(ctx, contract.RPCJobsRetry, in.ID)
 }
 
 type retryBody struct {

@@ -34,7 +34,11 @@ func (s *Server) runJob(ctx context.Context, jobType string, payload any) (contr
 	if err != nil {
 		return contract.Job{}, err
 	}
-	return s.runSubmissions(ctx, sub)
+	job, err := s.runSubmissions(ctx, sub)
+	if err != nil {
+		return contract.Job{}, err
+	}
+	return job, s.completeOutputs(ctx, sub.JobID, &job)
 }
 
 // runSubmissions has jobs recorded, all or none, and waits for the end of the first. It

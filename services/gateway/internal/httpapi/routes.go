@@ -121,6 +121,7 @@ func (s *Server) routes() {
 	s.tokenRoutes()
 	s.featureRoutes()
 	s.jobRoutes()
+	s.outputRoutes()
 	s.jobTypeRoutes()
 	s.queueRoutes()
 	s.eventRoutes()

@@ -31,6 +31,9 @@ func (s *Service) Finish(ctx context.Context, req contract.FinishRequest) (contr
 	if len(results) == 0 {
 		return contract.FinishReply{}, nil
 	}
+	if err := s.checkLarge(ctx, results); err != nil {
+		return contract.FinishReply{}, err
+	}
 	f := &finish{ctx: ctx, results: results, reply: make(chan finishReply, 1)}
 	if err := s.finishes.Add(ctx, f); err != nil {
 		return contract.FinishReply{}, fault.Wrap(fault.Unavailable, err, "The jobs service is shutting down.")
@@ -76,28 +79,8 @@ func parseResults(req contract.FinishRequest) ([]store.Finished, error) {
 // storable turns a result that Postgres could not keep into a failure that
 // says so: it would be refused on every attempt to record it.
 func storable(r contract.RunResult) contract.RunResult {
-	problem := ""
-	switch {
-	case len(r.Result) > contract.MaxResult:
-		problem = "the result is larger than allowed"
-	case !keepable(r.Result):
-		problem = "the result holds characters that cannot be stored"
-	}
-	for _, a := range r.Artifacts {
-		switch {
-		case a.Type == "" || !utf8.ValidString(a.Type) || !utf8.ValidString(a.Ref):
-			problem = "an artifact has no valid type or reference"
-		case len(a.Payload) > contract.MaxResult:
-			problem = "an artifact is larger than allowed"
-		case !keepable(a.Payload):
-			problem = "an artifact holds characters that cannot be stored"
-		}
-	}
-	if problem != "" {
-		return contract.RunResult{
-			JobID: r.JobID, LeaseToken: r.LeaseToken, Outcome: contract.OutcomeFailed, ErrorText: problem, Permanent: true,
-			StartedAt: r.StartedAt, RuntimeMS: r.RuntimeMS,
-		}
+	if problem := problemOf(r); problem != "" {
+		return failed(r, problem, true)
 	}
 	if !fault.Kind(r.ErrorKind).Known() || !contract.ValidToken(r.ErrorCode) {
 		// Any worker may say so; what nobody knows tells nobody anything.
@@ -107,6 +90,42 @@ func storable(r contract.RunResult) contract.RunResult {
 		r.ErrorText = "the handler failed without saying why"
 	}
 	return r
+}
+
+// problemOf is why a result could not be kept; empty where it can.
+func problemOf(r contract.RunResult) string {
+	switch {
+	case len(r.Result) > contract.MaxInlineResult:
+		return "the result is larger than allowed"
+	case !keepable(r.Result):
+		return "the result holds characters that cannot be stored"
+	case r.ResultBytes < 0 || r.ResultBytes > 0 && len(r.Result) > 0:
+		return "the result is reported and put in parts"
+	case len(r.Artifacts) > contract.MaxArtifacts:
+		return "there are more artifacts than allowed"
+	}
+	for _, a := range r.Artifacts {
+		switch {
+		case a.Type == "" || !utf8.ValidString(a.Type) || !utf8.ValidString(a.Ref):
+			return "an artifact has no valid type or reference"
+		case len(a.Payload) > contract.MaxInlineResult:
+			return "an artifact is larger than allowed"
+		case !keepable(a.Payload):
+			return "an artifact holds characters that cannot be stored"
+		case a.PayloadBytes < 0 || a.PayloadBytes > 0 && len(a.Payload) > 0:
+			return "an artifact is reported and put in parts"
+		}
+	}
+	return ""
+}
+
+// failed is the report of a run that has failed in the place of one that cannot be
+// recorded.
+func failed(r contract.RunResult, why string, permanent bool) contract.RunResult {
+	return contract.RunResult{
+		JobID: r.JobID, LeaseToken: r.LeaseToken, Outcome: contract.OutcomeFailed, ErrorText: why, Permanent: permanent,
+		StartedAt: r.StartedAt, RuntimeMS: r.RuntimeMS,
+	}
 }
 
 // keepable reports whether Postgres keeps the text as it is.

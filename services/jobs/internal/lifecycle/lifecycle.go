@@ -42,6 +42,10 @@ type Service struct {
 	// deferFor is how long a job may be put off because something it needs is
 	// unavailable.
 	deferFor time.Duration
+	// maxOutput is how many bytes the outputs of a job together may have.
+	maxOutput int
+	// checking holds a token for each large output that is looked through.
+	checking chan struct{}
 	log      zerolog.Logger
 	tracer   trace.Tracer
 	events   Publisher
@@ -55,12 +59,21 @@ type Service struct {
 	publishing sync.WaitGroup
 }
 
-// New makes the service. lease is how long a claim lasts without a heartbeat,
-// deferFor how long a job may be put off because something it needs is unavailable;
-// retried is called after jobs were put back to wait.
-func New(st *store.Store, types Types, lease, deferFor time.Duration, events Publisher, now func() time.Time, log zerolog.Logger, tracer trace.TracerProvider, retried func()) *Service {
+// Limits bound what workers do.
+type Limits struct {
+	// Lease is how long a claim lasts without a heartbeat.
+	Lease time.Duration
+	// Defer is how long a job may be put off because something it needs is
+	// unavailable.
+	Defer time.Duration
+	// Output is how many bytes the outputs of a job together may have.
+	Output int
+}
+
+// New makes the service. retried is called after jobs were put back to wait.
+func New(st *store.Store, types Types, limits Limits, events Publisher, now func() time.Time, log zerolog.Logger, tracer trace.TracerProvider, retried func()) *Service {
 	s := &Service{
-		store: st, types: types, lease: lease, deferFor: deferFor, log: log, events: events, now: now, pace: pace{last: map[uuid.UUID]time.Time{}},
+		store: st, types: types, lease: limits.Lease, deferFor: limits.Defer, maxOutput: limits.Output, checking: make(chan struct{}, maxChecking), log: log, events: events, now: now, pace: pace{last: map[uuid.UUID]time.Time{}},
 		tracer: tracer.Tracer("nexus.internal/services/jobs/lifecycle"), retried: retried,
 	}
 	s.claims = batch.New(batch.Options[*claim]{

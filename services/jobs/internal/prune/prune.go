@@ -1,5 +1,5 @@
 // Package prune forgets what is old: finished jobs, workers that are gone,
-// parts of commands that were never whole. It works in small steps with pauses,
+// parts of commands that were never whole, outputs of runs that ended otherwise. It works in small steps with pauses,
 // so that those who submit and run jobs do not feel it.
 package prune
 
@@ -59,7 +59,7 @@ func (p *Pruner) Run(ctx context.Context, ready func()) error {
 }
 
 func (p *Pruner) pass(ctx context.Context) error {
-	err := errors.Join(p.store.PruneWorkers(ctx, forgetWorkers), p.store.PruneParts(ctx, forgetParts))
+	err := errors.Join(p.store.PruneWorkers(ctx, forgetWorkers), p.store.PruneParts(ctx, forgetParts), p.store.DropStaged(ctx))
 	for status, age := range p.keep {
 		err = errors.Join(err, p.jobs(ctx, status, age))
 	}

@@ -65,9 +65,9 @@ func (s *Store) Finish(ctx context.Context, results []Finished, types map[string
 const succeedJobs = `
 	WITH done AS (
 		UPDATE jobs.jobs AS j SET
-			status = $6, version = j.version + 1, updated_at = t.now, finished_at = t.now, result = f.result, error_text = NULL,
+			status = $6, version = j.version + 1, updated_at = t.now, finished_at = t.now, result = f.result, result_bytes = f.result_bytes, error_text = NULL,
 			lease_owner = NULL, lease_token = NULL, lease_expires_at = NULL
-		FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::bigint[]) AS f (id, token, worker, result, runtime),
+		FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::bigint[], $8::int[]) AS f (id, token, worker, result, runtime, result_bytes),
 			(SELECT clock_timestamp() AS now) AS t
 		WHERE j.id = ANY(ARRAY[f.id]) AND j.lease_token = f.token AND j.status = ANY($7)
 		RETURNING ` + changedColumns + `, f.worker, f.token, f.runtime, j.started_at, t.now
@@ -88,11 +88,12 @@ func (s *Store) succeed(ctx context.Context, tx *pg.Tx, results []Finished) ([]c
 	slices.SortFunc(results, func(a, b Finished) int { return bytes.Compare(a.Lease.JobID[:], b.Lease.JobID[:]) })
 	n := len(results)
 	ids, tokens, workers := make([]uuid.UUID, n), make([]uuid.UUID, n), make([]string, n)
-	values, runtimes := make([]*string, n), make([]int64, n)
+	values, runtimes, sizes := make([]*string, n), make([]int64, n), make([]*int32, n)
 	for i, r := range results {
 		ids[i], tokens[i], workers[i], values[i], runtimes[i] = r.Lease.JobID, r.Token, r.Worker, nullable(string(r.Result)), r.RuntimeMS
+		sizes[i] = sizeOf(r.ResultBytes)
 	}
-	rows, err := tx.Query(ctx, succeedJobs, ids, tokens, workers, values, runtimes, string(t.To), sources(t))
+	rows, err := tx.Query(ctx, succeedJobs, ids, tokens, workers, values, runtimes, string(t.To), sources(t), sizes)
 	if err != nil {
 		return nil, fmt.Errorf("record successes: %w", err)
 	}
@@ -111,10 +112,12 @@ func (s *Store) succeed(ctx context.Context, tx *pg.Tx, results []Finished) ([]c
 	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("record successes: %w", err)
 	}
-	return done, addArtifacts(ctx, tx, results, done)
+	return done, addOutputs(ctx, tx, results, done)
 }
 
-func addArtifacts(ctx context.Context, tx *pg.Tx, results []Finished, done []changed) error {
+// addOutputs writes the artifacts of jobs that have just succeeded, and keeps the
+// parts that were put for them.
+func addOutputs(ctx context.Context, tx *pg.Tx, results []Finished, done []changed) error {
 	accepted := make(map[uuid.UUID]bool, len(done))
 	for _, c := range done {
 		accepted[c.ID] = true
@@ -124,16 +127,21 @@ func addArtifacts(ctx context.Context, tx *pg.Tx, results []Finished, done []cha
 		if !accepted[r.Lease.JobID] {
 			continue
 		}
+		large := r.ResultBytes > 0
 		for _, a := range r.Artifacts {
-			batch.Queue(`INSERT INTO jobs.job_artifacts (job_id, artifact_type, artifact_ref, artifact_payload) VALUES ($1, $2, $3, $4)`,
-				r.Lease.JobID, a.Type, nullable(a.Ref), nullable(string(a.Payload)))
+			batch.Queue(`INSERT INTO jobs.job_artifacts (job_id, artifact_type, artifact_ref, artifact_payload, payload_bytes) VALUES ($1, $2, $3, $4, $5)`,
+				r.Lease.JobID, a.Type, nullable(a.Ref), nullable(string(a.Payload)), sizeOf(a.PayloadBytes))
+			large = large || a.PayloadBytes > 0
+		}
+		if large {
+			batch.Queue(keepParts, r.Lease.JobID, r.Token)
 		}
 	}
 	if batch.Len() == 0 {
 		return nil
 	}
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
-		return fmt.Errorf("record artifacts: %w", err)
+		return fmt.Errorf("record outputs: %w", err)
 	}
 	return nil
 }

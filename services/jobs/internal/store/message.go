@@ -124,6 +124,13 @@ func deref(s *string) string {
 	return *s
 }
 
+func derefInt(n *int) int {
+	if n == nil {
+		return 0
+	}
+	return *n
+}
+
 // present is true or nil.
 func present(ok bool) *bool {
 	if !ok {

@@ -51,7 +51,7 @@ func (s *Store) Prune(ctx context.Context, status contract.Status, age time.Dura
 		if n == 0 {
 			return nil
 		}
-		for _, table := range []string{"job_artifacts", "job_attempts", "job_inputs"} {
+		for _, table := range []string{"output_parts", "job_artifacts", "job_attempts", "job_inputs"} {
 			if _, err := tx.Exec(ctx, `DELETE FROM jobs.`+table+` WHERE job_id = ANY($1)`, ids); err != nil {
 				return err
 			}

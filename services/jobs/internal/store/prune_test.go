@@ -22,6 +22,10 @@ func TestPruneTakesOldFinishedJobsWhole(t *testing.T) {
 	}
 	_, err = db.Pool.Exec(t.Context(), `UPDATE jobs.jobs SET created_at = created_at - interval '3 hours', finished_at = finished_at - interval '2 hours' WHERE id <> $1`, jobs[1].ID)
 	require.NoError(t, err)
+	for _, j := range jobs[:2] {
+		_, err = db.Pool.Exec(t.Context(), `INSERT INTO jobs.output_parts (job_id, output, part, lease_token, kept, body) VALUES ($1, 0, 0, gen_random_uuid(), true, '1')`, j.ID)
+		require.NoError(t, err)
+	}
 	prune := func(status contract.Status) int {
 		n, _, more, err := st.Prune(t.Context(), status, time.Hour, store.PlaceInTime{})
 		require.NoError(t, err)
@@ -33,7 +37,7 @@ func TestPruneTakesOldFinishedJobsWhole(t *testing.T) {
 	require.Zero(t, prune(contract.StatusCancelled))
 	_, _, _, err = st.Prune(t.Context(), contract.StatusQueued, time.Hour, store.PlaceInTime{})
 	require.Error(t, err, "jobs at work are never pruned")
-	for table, want := range map[string]int{"jobs": 2, "job_inputs": 2} {
+	for table, want := range map[string]int{"jobs": 2, "job_inputs": 2, "output_parts": 1} {
 		var n int
 		require.NoError(t, db.Pool.QueryRow(t.Context(), `SELECT count(*) FROM jobs.`+table).Scan(&n))
 		require.Equal(t, want, n, table)

@@ -53,6 +53,7 @@ type jobRow struct {
 	DeferCount     *int
 	DeferredSince  *time.Time
 	PutBackToken   *uuid.UUID
+	ResultBytes    *int
 }
 
 type inputRow struct {
@@ -118,7 +119,19 @@ type artifactRow struct {
 	ArtifactType    string
 	ArtifactRef     *string
 	ArtifactPayload *string
+	PayloadBytes    *int
 	CreatedAt       time.Time
+}
+
+type outputPartRow struct {
+	bun.BaseModel `bun:"table:jobs.output_parts,alias:p"`
+	JobID         uuid.UUID `bun:",pk"`
+	Output        int       `bun:",pk"`
+	Part          int       `bun:",pk"`
+	LeaseToken    uuid.UUID `bun:",pk"`
+	Kept          bool
+	Body          []byte
+	CreatedAt     time.Time
 }
 
 type workerRow struct {
@@ -143,7 +156,7 @@ type outboxRow struct {
 func Rows() []any {
 	return []any{
 		(*jobTypeRow)(nil), (*jobRow)(nil), (*inputRow)(nil), (*attemptRow)(nil), (*artifactRow)(nil), (*workerRow)(nil), (*outboxRow)(nil),
-		(*dispatchRow)(nil), (*claimRow)(nil), (*queueRow)(nil), (*partRow)(nil),
+		(*dispatchRow)(nil), (*claimRow)(nil), (*queueRow)(nil), (*partRow)(nil), (*outputPartRow)(nil),
 	}
 }
 
@@ -161,7 +174,8 @@ func raw(s *string) json.RawMessage {
 	return json.RawMessage(*s)
 }
 
-// Get is one job with its attempts and artifacts.
+// Get is one job with its attempts and artifacts. What of its payload and its
+// outputs does not fit a message is left out, and its size is in its place.
 func (s *Store) Get(ctx context.Context, id uuid.UUID) (contract.Job, error) {
 	var r jobRow
 	err := s.db.Bun.NewSelect().Model(&r).Where("j.id = ?", id).Scan(ctx)
@@ -171,7 +185,7 @@ func (s *Store) Get(ctx context.Context, id uuid.UUID) (contract.Job, error) {
 	if err != nil {
 		return contract.Job{}, fmt.Errorf("load job %s: %w", id, err)
 	}
-	input, size, err := s.input(ctx, id)
+	input, err := s.input(ctx, id)
 	if err != nil {
 		return contract.Job{}, err
 	}
@@ -184,18 +198,12 @@ func (s *Store) Get(ctx context.Context, id uuid.UUID) (contract.Job, error) {
 		return contract.Job{}, fmt.Errorf("load the artifacts of job %s: %w", id, err)
 	}
 	out := contract.Job{
-		JobSummary: r.summary(), PayloadBytes: size, Result: raw(r.Result), ErrorText: r.ErrorText, ErrorKind: r.ErrorKind, ErrorCode: r.ErrorCode, TimeoutSeconds: r.TimeoutSeconds,
-		IdempotencyKey: input.IdempotencyKey, NextRunAt: r.NextRunAt, LeaseOwner: r.LeaseOwner, LeaseExpiresAt: r.LeaseExpiresAt, SnoozeCount: r.SnoozeCount,
+		JobSummary: r.summary(), Payload: raw(input.Payload), PayloadBytes: input.PayloadBytes, Result: raw(r.Result), ResultBytes: derefInt(r.ResultBytes), ErrorText: r.ErrorText, ErrorKind: r.ErrorKind, ErrorCode: r.ErrorCode, TimeoutSeconds: r.TimeoutSeconds,
+		IdempotencyKey: input.IdempotencyKey, NextRunAt: r.NextRunAt, LeaseOwner: r.LeaseOwner, LeaseExpiresAt: r.LeaseExpiresAt, SnoozeCount: r.SnoozeCount, DeferCount: derefInt(r.DeferCount),
 		CreatedBy: r.CreatedBy, FinishedAt: r.FinishedAt, Attempts: []contract.Attempt{}, Artifacts: []contract.CreatedArtifact{},
-	}
-	if r.DeferCount != nil {
-		out.DeferCount = *r.DeferCount
 	}
 	if !out.Status.Finished() {
 		out.DeferredSince = r.DeferredSince
-	}
-	if size == 0 {
-		out.Payload = json.RawMessage(input.Payload)
 	}
 	if r.Progress != nil {
 		out.Progress = &contract.JobProgress{Percent: *r.Progress, Message: deref(r.ProgressText)}
@@ -214,26 +222,32 @@ func (s *Store) Get(ctx context.Context, id uuid.UUID) (contract.Job, error) {
 	}
 	for _, a := range artifacts {
 		out.Artifacts = append(out.Artifacts, contract.CreatedArtifact{
-			ArtifactType: a.ArtifactType, ArtifactRef: a.ArtifactRef, ArtifactPayload: raw(a.ArtifactPayload), CreatedAt: a.CreatedAt.UTC(),
+			ArtifactType: a.ArtifactType, ArtifactRef: a.ArtifactRef, ArtifactPayload: raw(a.ArtifactPayload), PayloadBytes: derefInt(a.PayloadBytes), CreatedAt: a.CreatedAt.UTC(),
 		})
 	}
+	leaveOut(&out)
 	return out, nil
 }
 
 // input is what a job was submitted with. A payload larger than
-// contract.MaxInlinePayload is left out and its size returned.
-func (s *Store) input(ctx context.Context, id uuid.UUID) (inputRow, int, error) {
-	var in inputRow
-	var size int
-	err := s.db.Pool.QueryRow(ctx, `SELECT idempotency_key, octet_length(payload), CASE WHEN octet_length(payload) <= $2 THEN payload ELSE '' END
-		FROM jobs.job_inputs WHERE job_id = $1`, id, contract.MaxInlinePayload).Scan(&in.IdempotencyKey, &size, &in.Payload)
+// contract.MaxInlinePayload is left out, and PayloadBytes is its size.
+type input struct {
+	Payload        *string
+	PayloadBytes   int
+	IdempotencyKey *string
+}
+
+func (s *Store) input(ctx context.Context, id uuid.UUID) (input, error) {
+	var in input
+	err := s.db.Pool.QueryRow(ctx, `SELECT idempotency_key, octet_length(payload), CASE WHEN octet_length(payload) <= $2 THEN payload END
+		FROM jobs.job_inputs WHERE job_id = $1`, id, contract.MaxInlinePayload).Scan(&in.IdempotencyKey, &in.PayloadBytes, &in.Payload)
 	if err != nil {
-		return in, 0, fmt.Errorf("load the input of job %s: %w", id, err)
+		return in, fmt.Errorf("load the input of job %s: %w", id, err)
 	}
-	if size <= contract.MaxInlinePayload {
-		size = 0
+	if in.Payload != nil {
+		in.PayloadBytes = 0
 	}
-	return in, size, nil
+	return in, nil
 }
 
 // Payload is the part of a job's payload that begins at offset, and the size

@@ -310,7 +310,7 @@ func TestLargeOutputsAreReadFromTheRun(t *testing.T) {
 	value, result := s.handled(t, job(fmt.Sprintf(`{"document_id":%q,"plugin_profile":"ml_only"}`, s.document(sample))))
 	encoded, err := json.Marshal(result.Value)
 	require.NoError(t, err)
-	require.LessOrEqual(t, len(encoded), contract.MaxResult)
+	require.LessOrEqual(t, len(encoded), contract.MaxInlineResult)
 	require.Equal(t, []string{"syntax", "semantics", "pragmatics", "discourse", "sociolinguistics", "rhetoric", "semiotic"}, value.LayersOmitted)
 	require.Len(t, value.Layers, 9)
 	require.Nil(t, value.Layers["semiotic"])

@@ -44,7 +44,7 @@ func valueOf(run contract.AnalysisRun) (contract.AnalyzeResult, error) {
 	if err != nil {
 		return contract.AnalyzeResult{}, err
 	}
-	room := contract.MaxResult - len(frame) - omittedBytes
+	room := contract.MaxInlineResult - len(frame) - omittedBytes
 	for _, o := range run.LayerOutputs {
 		output, err := json.Marshal(o.Output)
 		if err != nil {
