@@ -40,11 +40,8 @@ type AnalyzeResult struct {
 	Mode       string  `json:"mode" enum:"PUBLIC,RAW"`
 	// PluginProfile is the profile that was used.
 	PluginProfile string `json:"plugin_profile"`
-	// Layers holds the output of each layer computed, a JSON object. It is null
-	// for the layers in LayersOmitted, whose output is read from the run.
+	// Layers holds the output of each layer computed, a JSON object.
 	Layers map[string]json.RawMessage `json:"layers"`
-	// LayersOmitted are layers whose output does not fit a job's result.
-	LayersOmitted []string `json:"layers_omitted,omitempty"`
 	// ConfidenceBundle is the confidence of each layer, 0 to 1.
 	ConfidenceBundle map[string]float64 `json:"confidence_bundle"`
 	// HypergraphIDs names the nodes of the document's graph: of its atoms the

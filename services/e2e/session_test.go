@@ -43,13 +43,14 @@ func oneProcess(t testing.TB, more ...string) platform {
 }
 
 // sevenProcesses starts a NATS server and every service as a process of its own.
-func sevenProcesses(t testing.TB) platform {
+func sevenProcesses(t testing.TB, more ...string) platform {
 	t.Helper()
 	database, dir := testkit.EmptyDatabase(t), dataDir(t)
 	server := launch(t, t.TempDir(), append(freePorts(), "NEXUS_DATA_DIR="+dir), "nats")
 	env := append(freePorts(), "NEXUS_NATS_URL="+server.nats, "NEXUS_NATS_KEYS_DIR="+dir+"/keys", "NEXUS_DATA_DIR="+dir,
 		"NEXUS_DATABASE_URL="+database, "NEXUS_CORPUS_ROOT="+corpusRoot(t), maxPayload, privateWebhooks, patientSync)
-	out := platform{nats: server.nats, database: database}
+	env = append(env, more...)
+	out := platform{nats: server.nats, database: database, data: dir}
 	for _, service := range []string{"auth", "audit", "jobs", "corpus", "plugins", "webhooks", "gateway"} {
 		p := launch(t, t.TempDir(), env, service)
 		if service == "gateway" {
@@ -59,10 +60,15 @@ func sevenProcesses(t testing.TB) platform {
 	return out
 }
 
+// forms are the ways to run the platform, with settings besides those of every test.
+func forms() map[string]func(t testing.TB, more ...string) platform {
+	return map[string]func(testing.TB, ...string) platform{"OneProcess": oneProcess, "SevenProcesses": sevenProcesses}
+}
+
 // One body for both: what a newcomer does must not depend on how it runs.
 func TestSession(t *testing.T) {
 	t.Parallel()
-	for name, start := range map[string]func(testing.TB) platform{"OneProcess": func(t testing.TB) platform { return oneProcess(t) }, "SevenProcesses": sevenProcesses} {
+	for name, start := range forms() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := start(t)

@@ -89,6 +89,8 @@ func (h *harness) expires(lease contract.LeaseRef, in string) {
 	tag, err := h.db.Pool.Exec(h.t.Context(), `UPDATE jobs.jobs SET lease_expires_at = now() + $2::interval WHERE id = $1 AND lease_token = $3`, lease.JobID, in, lease.LeaseToken)
 	require.NoError(h.t, err)
 	require.EqualValues(h.t, 1, tag.RowsAffected(), "the lease is gone")
+	_, err = h.db.Pool.Exec(h.t.Context(), `UPDATE jobs.claims SET look_at = now() + $1::interval`, in)
+	require.NoError(h.t, err)
 }
 
 func success(lease contract.LeaseRef, bytes int) contract.RunResult {
