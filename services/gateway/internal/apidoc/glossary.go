@@ -31,7 +31,7 @@ type object = map[string]any
 // by schema and name. What a route says of a property itself comes first.
 func glossary() map[string]term {
 	all := map[string]term{}
-	for _, part := range []map[string]term{general(), jobs(), access(), corpus(), texts(), seeds(), mixes(), analysis(), trail(), webhooks()} {
+	for _, part := range []map[string]term{general(), jobs(), outputs(), access(), corpus(), texts(), seeds(), mixes(), analysis(), trail(), webhooks()} {
 		for name, t := range part {
 			all[name] = t
 		}
@@ -67,6 +67,21 @@ func general() map[string]term {
 	}
 }
 
+// outputs are the words for what jobs leave behind.
+func outputs() map[string]term {
+	return map[string]term{
+		"artifacts":                {"What the job left behind.", nil},
+		"artifact_type":            {"The kind of artifact.", "ingest_batch_result"},
+		"artifact_ref":             {"Where it is kept; null where it is all in the payload.", otherID},
+		"artifact_payload":         {"What it holds.", object{"ingest_job_id": otherID, "documents_ingested": 1}},
+		"artifact_bytes":           {"The size of a payload that is larger than 256 KiB, in bytes.", 0},
+		"artifact_payload_ref":     {"Where to read a payload that is too large to be shown here.", "/api/v1/jobs/" + someID + "/artifacts/1"},
+		"result":                   {"What the job made; null before it has succeeded.", object{"ingest_job_id": otherID, "documents_ingested": 1}},
+		"result_bytes":             {"The size of a result that is larger than 256 KiB, in bytes.", 0},
+		"result_ref":               {"Where to read a result that is too large to be shown here.", "/api/v1/jobs/" + someID + "/result"},
+	}
+}
+
 func jobs() map[string]term {
 	const state = "The state of the job: queued, running, retry_wait, succeeded, failed or cancelled; accepted while it is not recorded yet."
 	return map[string]term{
@@ -81,9 +96,6 @@ func jobs() map[string]term {
 		"payload":                  {"The input of the job, as it was given.", object{"source_paths": []any{"odyssey.txt"}}},
 		"payload_bytes":            {"The size of a payload that did not travel with the answer, in bytes.", 0},
 		"payload_schema":           {"The JSON Schema that payloads must follow; left out where there is none.", object{"type": "object", "required": []any{"document_id"}}},
-		"result":                   {"What the job made; null before it has succeeded.", object{"ingest_job_id": otherID, "documents_ingested": 1}},
-		"result_bytes":             {"The size of a result that is larger than 256 KiB, in bytes.", 0},
-		"result_ref":               {"Where to read a result that is too large to be shown here.", "/api/v1/jobs/" + someID + "/result"},
 		"error_text":               {"Why it failed; null where it did not.", null{}},
 		"idempotency_key":          {"The key it was submitted under; null for none.", "import-2026-03"},
 		"max_attempts":             {"How often a job may be tried.", 3},
@@ -106,12 +118,6 @@ func jobs() map[string]term {
 		"runtime_ms":               {"How long it took, in milliseconds.", 1250},
 		"started_at":               {"When it began.", someTime},
 		"finished_at":              {"When it ended; null before.", someTime},
-		"artifacts":                {"What the job left behind.", nil},
-		"artifact_type":            {"The kind of artifact.", "ingest_batch_result"},
-		"artifact_ref":             {"Where it is kept; null where it is all in the payload.", otherID},
-		"artifact_payload":         {"What it holds.", object{"ingest_job_id": otherID, "documents_ingested": 1}},
-		"artifact_bytes":           {"The size of a payload that is larger than 256 KiB, in bytes.", 0},
-		"artifact_payload_ref":     {"Where to read a payload that is too large to be shown here.", "/api/v1/jobs/" + someID + "/artifacts/1"},
 		"jobs":                     {"The jobs.", nil},
 		"queued":                   {"Jobs that wait for a worker.", 3},
 		"running":                  {"Jobs that run.", 2},

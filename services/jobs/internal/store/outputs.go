@@ -35,9 +35,9 @@ func (s *Store) PutPart(ctx context.Context, p Part, limit int) (held, room bool
 			ON CONFLICT DO NOTHING
 		)
 		SELECT EXISTS (SELECT FROM held), others.bytes + octet_length($5::bytea) <= $6::int FROM others`,
-		p.Lease.JobID, p.Token, p.Output, p.Part, p.Body, limit).Scan(&held, &room)
+		p.JobID, p.Token, p.Output, p.Part, p.Body, limit).Scan(&held, &room)
 	if err != nil {
-		return false, false, fmt.Errorf("put a part of an output of job %s: %w", p.Lease.JobID, err)
+		return false, false, fmt.Errorf("put a part of an output of job %s: %w", p.JobID, err)
 	}
 	return held, room, nil
 }
