@@ -70,15 +70,15 @@ func general() map[string]term {
 // outputs are the words for what jobs leave behind.
 func outputs() map[string]term {
 	return map[string]term{
-		"artifacts":                {"What the job left behind.", nil},
-		"artifact_type":            {"The kind of artifact.", "ingest_batch_result"},
-		"artifact_ref":             {"Where it is kept; null where it is all in the payload.", otherID},
-		"artifact_payload":         {"What it holds.", object{"ingest_job_id": otherID, "documents_ingested": 1}},
-		"artifact_bytes":           {"The size of a payload that is larger than 256 KiB, in bytes.", 0},
-		"artifact_payload_ref":     {"Where to read a payload that is too large to be shown here.", "/api/v1/jobs/" + someID + "/artifacts/1"},
-		"result":                   {"What the job made; null before it has succeeded.", object{"ingest_job_id": otherID, "documents_ingested": 1}},
-		"result_bytes":             {"The size of a result that is larger than 256 KiB, in bytes.", 0},
-		"result_ref":               {"Where to read a result that is too large to be shown here.", "/api/v1/jobs/" + someID + "/result"},
+		"artifacts":            {"What the job left behind.", nil},
+		"artifact_type":        {"The kind of artifact.", "ingest_batch_result"},
+		"artifact_ref":         {"Where it is kept; null where it is all in the payload.", otherID},
+		"artifact_payload":     {"What it holds.", object{"ingest_job_id": otherID, "documents_ingested": 1}},
+		"artifact_bytes":       {"The size of a payload that is larger than 256 KiB, in bytes.", 0},
+		"artifact_payload_ref": {"Where to read a payload that is too large to be shown here.", "/api/v1/jobs/" + someID + "/artifacts/1"},
+		"result":               {"What the job made; null before it has succeeded.", object{"ingest_job_id": otherID, "documents_ingested": 1}},
+		"result_bytes":         {"The size of a result that is larger than 256 KiB, in bytes.", 0},
+		"result_ref":           {"Where to read a result that is too large to be shown here.", "/api/v1/jobs/" + someID + "/result"},
 	}
 }
 
