@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"nexus.internal/libs/bus"
@@ -65,7 +66,7 @@ func notIngested(title string, job contract.Job) error {
 	if err := json.Unmarshal(job.Result, &result); err != nil {
 		return fmt.Errorf("read the result of job %s: %w", job.JobID, err)
 	}
-	reasons := append(result.Errors, result.Warnings...)
+	reasons := slices.Concat(result.Errors, result.Warnings)
 	if len(reasons) == 0 {
 		return fault.Conflictf("%s was fetched and not ingested; see ingest job %s.", title, result.IngestJobID)
 	}
