@@ -52,14 +52,14 @@ ifneq ($(call on,$(COVER)),)
 endif
 	$(strip $(SHARED) $(GO_TEST) -timeout 40m $(if $(call on,$(RACE)),-race) $(if $(call on,$(COVER)),$(COVER_FLAGS)) work)
 
-cover: ## Run all tests and print the coverage of each service
+cover: ## Run all tests and print the coverage of each file and service, and what the worst files leave out
 	@mkdir -p $(CACHE) && echo 'running all tests' && \
 	$(MAKE) test COVER=1 >$(CACHE)/tests.log 2>&1 || { cat $(CACHE)/tests.log; exit 1; }
 	@$(MAKE) --no-print-directory cover-report
 
 # Programs that tests build with -cover and start with GOCOVERDIR=$NEXUS_E2E_COVER_DIR count as well
 # (go test gives its own processes a GOCOVERDIR that it does not report).
-cover-report: ## Print the coverage of the last run; fail below COVER_MIN percent
+cover-report: ## Print the coverage of the last run; fail when a service is below COVER_MIN percent
 	@cd $(CACHE)/cover && if [ -n "$$(ls programs)" ]; then go tool covdata textfmt -i programs -o programs.out; fi
 	@cd tools && GOWORK=off go run ./cover -module nexus.internal -root .. -min $(COVER_MIN) \
 		-skip libs/testkit,services/e2e,bench,chaos $(CACHE)/cover/*.out

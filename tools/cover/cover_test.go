@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -58,7 +60,10 @@ func TestTableMergesProfilesAndLeavesOutWhatDoesNotCount(t *testing.T) {
 	if err := run(args, &out); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"coverage covered statements", "100.0 % 1 1 cmd/x", "100.0 % 4 4 libs/bus", "80.0 % 8 10 services/auth", "86.7 % 13 15 total"}
+	want := []string{"coverage covered statements file",
+		"100.0 % 1 1 cmd/x/flags.go", "100.0 % 4 4 libs/bus/bus.go", "100.0 % 6 6 services/auth/auth.go", "50.0 % 2 4 services/auth/internal/key.go", "",
+		"Lines that no test reached, in the 1 files that are covered least:", "50.0 % services/auth/internal/key.go: 1-2", "",
+		"coverage covered statements", "100.0 % 1 1 cmd/x", "100.0 % 4 4 libs/bus", "80.0 % 8 10 services/auth", "86.7 % 13 15 total"}
 	if got := rows(out.String()); strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Fatalf("table is\n%s", out.String())
 	}
@@ -67,6 +72,51 @@ func TestTableMergesProfilesAndLeavesOutWhatDoesNotCount(t *testing.T) {
 	err := run(args, &out)
 	if err == nil || err.Error() != "services/auth has 80.0 %, want at least 80.1 %" {
 		t.Fatalf("below the minimum: got %v", err)
+	}
+}
+
+func TestFilesCoveredLeastShowTheirUncoveredLines(t *testing.T) {
+	t.Parallel()
+	sources, text := map[string]string{}, "mode: set\n"
+	// Of each file from a00 to a11, as many of 20 statements are covered as its number says.
+	for n := range 12 {
+		name := fmt.Sprintf("libs/a/a%02d.go", n)
+		sources[name] = "package a\n"
+		text += fmt.Sprintf("m/%s:1.1,2.2 %d 1\nm/%[1]s:5.1,6.2 %[3]d 0\n", name, n, 20-n)
+	}
+	sources["libs/a/whole.go"], sources["libs/a/none.go"] = "package a\n", "package a\n"
+	text += "m/libs/a/whole.go:1.1,2.2 1 1\n" +
+		// In no order: a reached block between two that are not, neighbours over a brace, an empty one, and one within a line.
+		"m/libs/a/none.go:30.3,30.9 1 0\nm/libs/a/none.go:7.1,8.2 1 0\nm/libs/a/none.go:10.1,11.2 1 0\n" +
+		"m/libs/a/none.go:12.1,12.9 0 1\nm/libs/a/none.go:13.1,20.2 30 0\nm/libs/a/none.go:40.1,41.2 0 0\n"
+	sources["p.out"] = text
+	root := tree(t, sources)
+
+	var out bytes.Buffer
+	if err := run([]string{"-module", "m", "-root", root, filepath.Join(root, "p.out")}, &out); err != nil {
+		t.Fatal(err)
+	}
+	_, below, _ := strings.Cut(out.String(), "Lines that no test reached, in the 10 files that are covered least:\n")
+	listed, _, _ := strings.Cut(below, "\n\n")
+	// Both first ones are covered not at all; the larger is worse.
+	want := []string{"0.0 % libs/a/none.go: 7-11, 13-20, 30"}
+	for n := range 9 {
+		want = append(want, fmt.Sprintf("%.1f %% libs/a/a%02d.go: 5-6", float64(5*n), n))
+	}
+	if got := rows(listed); !slices.Equal(got, want) {
+		t.Fatalf("files covered least are %q\nof\n%s", got, out.String())
+	}
+}
+
+func TestNothingLeftToCoverIsNotAnnounced(t *testing.T) {
+	t.Parallel()
+	root := tree(t, map[string]string{"a/a.go": "package a\n", "p.out": "mode: set\nm/a/a.go:1.1,2.2 1 1\n"})
+	var out bytes.Buffer
+	if err := run([]string{"-module", "m", "-root", root, filepath.Join(root, "p.out")}, &out); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(out.String(), "no test reached") {
+		t.Fatalf("nothing is left to cover, but it says\n%s", out.String())
 	}
 }
 
@@ -87,6 +137,9 @@ func TestBadInputIsRefused(t *testing.T) {
 		"nothing counted":   {"mode: set\n", "no statement"},
 		"too few fields":    {"mode: set\nm/a/a.go:1.1,2.2 1\n", "want 3 fields"},
 		"no position":       {"mode: set\nm/a/a.go 1 1\n", "no position"},
+		"no end":            {"mode: set\nm/a/a.go:1.1 1 1\n", "no position"},
+		"no column":         {"mode: set\nm/a/a.go:1.1,2 1 1\n", "no position"},
+		"backwards":         {"mode: set\nm/a/a.go:3.1,2.2 1 1\n", "no position"},
 		"bad statements":    {"mode: set\nm/a/a.go:1.1,2.2 x 1\n", "statements"},
 		"bad count":         {"mode: set\nm/a/a.go:1.1,2.2 1 -1\n", "count"},
 		"different sources": {"mode: set\nm/a/a.go:1.1,2.2 1 1\nm/a/a.go:1.1,2.2 2 1\n", "different sources"},

@@ -34,10 +34,14 @@ func run(args []string, out io.Writer) error {
 			return err
 		}
 	}
-	table, err := summarize(merged, *module, *root, strings.Split(*skip, ","))
+	files, err := merged.files(*module, *root, strings.Split(*skip, ","))
 	if err != nil {
 		return err
 	}
+	if err := writeFiles(out, files); err != nil {
+		return fmt.Errorf("print the files: %w", err)
+	}
+	table := summarize(files)
 	if err := table.write(out); err != nil {
 		return fmt.Errorf("print the table: %w", err)
 	}

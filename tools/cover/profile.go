@@ -10,6 +10,31 @@ import (
 	"strings"
 )
 
+// span is where a block of statements begins and ends.
+type span struct{ line, column, endLine, endColumn int }
+
+// parseSpan reads "line.column,line.column".
+func parseSpan(text string) (span, error) {
+	start, end, both := strings.Cut(text, ",")
+	var s span
+	for _, part := range []struct {
+		text         string
+		line, column *int
+	}{{start, &s.line, &s.column}, {end, &s.endLine, &s.endColumn}} {
+		line, column, _ := strings.Cut(part.text, ".")
+		var errs [2]error
+		*part.line, errs[0] = strconv.Atoi(line)
+		*part.column, errs[1] = strconv.Atoi(column)
+		if errors.Join(errs[:]...) != nil {
+			both = false
+		}
+	}
+	if !both || s.line < 1 || s.endLine < s.line {
+		return span{}, fmt.Errorf("no position: %q", text)
+	}
+	return s, nil
+}
+
 // block is a run of statements that are reached together.
 type block struct {
 	statements int
@@ -17,7 +42,7 @@ type block struct {
 }
 
 // profile holds the blocks of each file, by their position in it.
-type profile map[string]map[string]block
+type profile map[string]map[span]block
 
 func (p profile) addFile(name string) (err error) {
 	file, err := os.Open(name)
@@ -55,6 +80,10 @@ func (p profile) addLine(line string) error {
 	if !found {
 		return fmt.Errorf("line %q: no position", line)
 	}
+	where, err := parseSpan(position)
+	if err != nil {
+		return fmt.Errorf("line %q: %w", line, err)
+	}
 	statements, err := strconv.Atoi(fields[1])
 	if err != nil {
 		return fmt.Errorf("line %q: statements: %w", line, err)
@@ -66,14 +95,14 @@ func (p profile) addLine(line string) error {
 
 	blocks := p[file]
 	if blocks == nil {
-		blocks = map[string]block{}
+		blocks = map[span]block{}
 		p[strings.Clone(file)] = blocks
 	}
-	known, seen := blocks[position]
+	known, seen := blocks[where]
 	if seen && known.statements != statements {
 		return fmt.Errorf("line %q: %d statements here, %d in another profile: they are of different sources",
 			line, statements, known.statements)
 	}
-	blocks[position] = block{statements: statements, covered: known.covered || count > 0}
+	blocks[where] = block{statements: statements, covered: known.covered || count > 0}
 	return nil
 }

@@ -3,13 +3,9 @@ package main
 import (
 	"errors"
 	"fmt"
-	"go/ast"
-	"go/parser"
-	"go/token"
 	"io"
 	"maps"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -27,67 +23,25 @@ func (r row) percent() float64 {
 
 type table []row
 
-// summarize adds the blocks up by the first two folders below the module prefix,
-// such as services/auth. Files outside the prefix are an error: a table that
-// silently leaves code out would look better than it is.
-func summarize(p profile, module, root string, skip []string) (table, error) {
+// summarize adds files up by their first two folders, such as services/auth.
+func summarize(files []file) table {
 	rows := map[string]row{}
-	for file, blocks := range p {
-		inside, found := strings.CutPrefix(file, module+"/")
-		if !found {
-			return nil, fmt.Errorf("%s is not part of %s", file, module)
-		}
-		name := rowName(inside)
-		if isBelow(name, skip) {
-			continue
-		}
-		counts, err := isCounted(filepath.Join(root, filepath.FromSlash(inside)))
-		if err != nil {
-			return nil, fmt.Errorf("look at %s: %w", file, err)
-		}
-		if !counts {
-			continue
-		}
+	for _, f := range files {
+		name := rowName(f.name)
 		r := rows[name]
 		r.name = name
-		for _, b := range blocks {
-			r.statements += b.statements
-			if b.covered {
-				r.covered += b.statements
-			}
-		}
-		if r.statements > 0 {
-			rows[name] = r
-		}
-	}
-	if len(rows) == 0 {
-		return nil, errors.New("the profiles hold no statement to count")
+		r.statements += f.statements
+		r.covered += f.covered
+		rows[name] = r
 	}
 	return slices.SortedFunc(maps.Values(rows), func(a, b row) int {
 		return strings.Compare(a.name, b.name)
-	}), nil
+	})
 }
 
 func rowName(file string) string {
 	folders := strings.Split(path.Dir(file), "/")
 	return strings.Join(folders[:min(2, len(folders))], "/")
-}
-
-func isBelow(name string, folders []string) bool {
-	return slices.ContainsFunc(folders, func(folder string) bool {
-		return name == folder || strings.HasPrefix(name, folder+"/")
-	})
-}
-
-// isCounted reports whether a source file is meant to be covered by tests:
-// generated code and the entry point of a program are not.
-func isCounted(file string) (bool, error) {
-	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.PackageClauseOnly|parser.ParseComments)
-	if err != nil {
-		return false, err
-	}
-	entryPoint := parsed.Name.Name == "main" && filepath.Base(file) == "main.go"
-	return !entryPoint && !ast.IsGenerated(parsed), nil
 }
 
 func (t table) write(out io.Writer) error {
