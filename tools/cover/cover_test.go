@@ -60,10 +60,12 @@ func TestTableMergesProfilesAndLeavesOutWhatDoesNotCount(t *testing.T) {
 	if err := run(args, &out); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"coverage covered statements file",
+	want := []string{
+		"coverage covered statements file",
 		"100.0 % 1 1 cmd/x/flags.go", "100.0 % 4 4 libs/bus/bus.go", "100.0 % 6 6 services/auth/auth.go", "50.0 % 2 4 services/auth/internal/key.go", "",
 		"Lines that no test reached, in the 1 files that are covered least:", "50.0 % services/auth/internal/key.go: 1-2", "",
-		"coverage covered statements", "100.0 % 1 1 cmd/x", "100.0 % 4 4 libs/bus", "80.0 % 8 10 services/auth", "86.7 % 13 15 total"}
+		"coverage covered statements", "100.0 % 1 1 cmd/x", "100.0 % 4 4 libs/bus", "80.0 % 8 10 services/auth", "86.7 % 13 15 total",
+	}
 	if got := rows(out.String()); strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Fatalf("table is\n%s", out.String())
 	}
