@@ -11,7 +11,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
-	"github.com/uptrace/bun"
 
 	"nexus.internal/libs/contract"
 	"nexus.internal/libs/pg"
@@ -186,65 +185,4 @@ func TestReceiveAndEventually(t *testing.T) {
 	tries := 0
 	testkit.Eventually(t, func() bool { tries++; return tries == 3 }, "three tries")
 	require.Equal(t, 3, tries)
-}
-
-// Rows of auth.api_keys, right and wrong.
-type (
-	rightRow struct {
-		bun.BaseModel  `bun:"table:auth.api_keys"`
-		ID             string  `bun:"id"`
-		Owner          string  `bun:"owner"`
-		KeyHash        []byte  `bun:"key_hash"`
-		Role           string  `bun:"role"`
-		RawModeEnabled bool    `bun:"raw_mode_enabled"`
-		Enabled        bool    `bun:"enabled"`
-		CreatedAt      string  `bun:"created_at"`
-		UpdatedAt      string  `bun:"updated_at"`
-		LastUsedAt     *string `bun:"last_used_at"`
-		RateLimit      *int    `bun:"rate_limit_per_minute"`
-		ExpiresAt      *string `bun:"expires_at"`
-		CreatedBy      string  `bun:"created_by"`
-	}
-	missingColumn struct {
-		bun.BaseModel `bun:"table:auth.api_keys"`
-		ID            string `bun:"id"`
-	}
-	strangeColumn struct {
-		rightRow `bun:",extend"`
-		Secret   string `bun:"secret"`
-	}
-	strangeSlice struct {
-		rightRow `bun:",extend"`
-		Secrets  []byte `bun:"secrets"`
-	}
-	neverNull struct {
-		rightRow   `bun:",extend"`
-		LastUsedAt string `bun:"last_used_at"`
-	}
-	maybeNull struct {
-		rightRow `bun:",extend"`
-		Owner    *string `bun:"owner"`
-	}
-	noTable struct {
-		bun.BaseModel `bun:"table:auth.nothing"`
-		ID            string `bun:"id"`
-	}
-)
-
-func TestRequireRowsMatch(t *testing.T) {
-	t.Parallel()
-	db := testkit.Postgres(t)
-	testkit.RequireRowsMatch(t, db, []any{(*rightRow)(nil)})
-	for name, rows := range map[string][]any{
-		"no rows":                 nil,
-		"a column without field":  {(*missingColumn)(nil)},
-		"a field without column":  {(*rightRow)(nil), (*strangeColumn)(nil)},
-		"a slice without column":  {(*strangeSlice)(nil)},
-		"NULL has nowhere to go":  {(*neverNull)(nil)},
-		"NULL that never comes":   {(*maybeNull)(nil)},
-		"a table that is not one": {(*noTable)(nil)},
-	} {
-		s := watch(t, func(tb testing.TB) { testkit.RequireRowsMatch(tb, db, rows) })
-		require.NotEmpty(t, s.complaints(), name)
-	}
 }
