@@ -30,9 +30,6 @@ import (
 //go:embed sql
 var files embed.FS
 
-// lockKey is the advisory lock under which one process at a time migrates.
-const lockKey = 0x6e65787573 // "nexus"
-
 // Schemas lists the schemas in the order they are migrated.
 func Schemas() []string { return []string{"auth", "jobs", "corpus", "plugins", "audit", "webhooks"} }
 
@@ -80,7 +77,7 @@ func migrator(db *bun.DB, schema string) (*migrate.Migrator, error) {
 // program can run on it; otherwise it is ErrVersion and nothing is changed at all.
 // Processes that migrate at once wait for each other.
 func Up(ctx context.Context, db *bun.DB, schemas ...string) error {
-	return locked(ctx, db, func() error {
+	return locked(ctx, db, func(db *bun.DB) error {
 		var old []string
 		for _, schema := range schemas {
 			s, err := stand(ctx, db, schema)
@@ -108,7 +105,7 @@ func Up(ctx context.Context, db *bun.DB, schemas ...string) error {
 // schemas that a newer program has migrated it is ErrVersion, and nothing is
 // removed: this program does not know all that is in them.
 func Down(ctx context.Context, db *bun.DB, schemas ...string) error {
-	return locked(ctx, db, func() error {
+	return locked(ctx, db, func(db *bun.DB) error {
 		newer, err := Newer(ctx, db, schemas...)
 		if err != nil {
 			return err
@@ -124,24 +121,6 @@ func Down(ctx context.Context, db *bun.DB, schemas ...string) error {
 		}
 		return nil
 	})
-}
-
-// locked holds the migration lock on a connection of its own: the lock goes
-// when the connection does, so a crash cannot leave it behind.
-func locked(ctx context.Context, db *bun.DB, fn func() error) (err error) {
-	conn, err := db.Conn(ctx)
-	if err != nil {
-		return fmt.Errorf("connect to migrate: %w", err)
-	}
-	defer func() { err = errors.Join(err, conn.Close()) }()
-	if _, err := conn.ExecContext(ctx, "SELECT pg_advisory_lock(?)", lockKey); err != nil {
-		return fmt.Errorf("wait for the migration lock: %w", err)
-	}
-	defer func() {
-		_, unlockErr := conn.ExecContext(context.WithoutCancel(ctx), "SELECT pg_advisory_unlock(?)", lockKey)
-		err = errors.Join(err, unlockErr)
-	}()
-	return fn()
 }
 
 func up(ctx context.Context, db *bun.DB, schema string) error {

@@ -51,9 +51,6 @@ func (c Config) Validate() error {
 	if c.MaxOverflow < 0 || c.MaxOverflow > 500 {
 		errs = append(errs, fmt.Errorf("NEXUS_DB_MAX_OVERFLOW is %d: want 0 to 500", c.MaxOverflow))
 	}
-	if c.PoolSize+c.MaxOverflow < 2 {
-		errs = append(errs, errors.New("NEXUS_DB_POOL_SIZE and NEXUS_DB_MAX_OVERFLOW together are less than 2: migrating needs two connections"))
-	}
 	if c.RecycleSeconds < 1 {
 		errs = append(errs, fmt.Errorf("NEXUS_DB_POOL_RECYCLE is %d: want at least 1 second", c.RecycleSeconds))
 	}

@@ -41,7 +41,7 @@ func TestConfig(t *testing.T) {
 		change   func(*pg.Config)
 		problems []string
 	}{
-		"smallest": {func(c *pg.Config) { c.PoolSize, c.MaxOverflow, c.RecycleSeconds = 1, 1, 1 }, nil},
+		"smallest": {func(c *pg.Config) { c.PoolSize, c.MaxOverflow, c.RecycleSeconds = 1, 0, 1 }, nil},
 		"largest":  {func(c *pg.Config) { c.PoolSize, c.MaxOverflow = 500, 500 }, nil},
 		"too small": {func(c *pg.Config) { c.PoolSize, c.MaxOverflow, c.RecycleSeconds = 0, -1, 0 }, []string{
 			"NEXUS_DB_POOL_SIZE is 0: want 1 to 500", "NEXUS_DB_MAX_OVERFLOW is -1: want 0 to 500", "NEXUS_DB_POOL_RECYCLE is 0: want at least 1 second",

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -66,6 +67,54 @@ func TestUpDownAndUpAgain(t *testing.T) {
 		require.NoError(t, migrations.Down(t.Context(), db.Bun, migrations.Schemas()...))
 		require.Empty(t, schemas(t, db), "nothing is left behind")
 	}
+}
+
+// A pool may be as small as that, so that the lock and the work share one connection.
+func TestOneConnectionIsEnough(t *testing.T) {
+	t.Parallel()
+	db, err := pg.Open(t.Context(), pg.Options{Config: pg.Config{PoolSize: 1, RecycleSeconds: 60, PrePing: true}, URL: testkit.EmptyDatabase(t)})
+	require.NoError(t, err)
+	t.Cleanup(db.Close)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for range 2 {
+		require.NoError(t, migrations.Up(ctx, db.Bun, migrations.Schemas()...))
+		for _, schema := range migrations.Schemas() {
+			require.NoError(t, migrations.Check(ctx, db.Bun, schema))
+		}
+		newer, err := migrations.Newer(ctx, db.Bun, migrations.Schemas()...)
+		require.NoError(t, err)
+		require.Empty(t, newer)
+		require.NoError(t, migrations.Down(ctx, db.Bun, migrations.Schemas()...))
+	}
+	var held int
+	require.NoError(t, db.Pool.QueryRow(ctx, `SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()`).Scan(&held))
+	require.Zero(t, held, "the connection goes back without the lock")
+}
+
+// Whoever loses the connection that holds the lock must not go on beside the next one.
+func TestTheLockAndTheWorkEndTogether(t *testing.T) {
+	t.Parallel()
+	db := empty(t)
+	up(t, db)
+	require.NoError(t, migrations.Down(t.Context(), db.Bun, "webhooks"))
+	// The migration waits for this transaction with the lock held.
+	tx, err := db.Pool.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = tx.Exec(t.Context(), `CREATE SCHEMA webhooks`)
+	require.NoError(t, err)
+	done := make(chan error, 1)
+	go func() { done <- migrations.Up(t.Context(), db.Bun, "webhooks") }()
+	var ended bool
+	testkit.Eventually(t, func() bool {
+		err := db.Pool.QueryRow(t.Context(), `SELECT coalesce(bool_or(pg_terminate_backend(pid)), false) FROM pg_stat_activity
+			WHERE datname = current_database() AND wait_event_type = 'Lock'
+				AND pid IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted)`).Scan(&ended)
+		return err == nil && ended
+	}, "the connection with the lock is the one that works")
+	require.Error(t, testkit.Receive(t, done))
+	require.NoError(t, tx.Rollback(t.Context()))
+	up(t, db)
 }
 
 func TestUpAgainChangesNothing(t *testing.T) {

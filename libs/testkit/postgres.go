@@ -138,7 +138,11 @@ func migrate(ctx context.Context, database string) error {
 	if err != nil {
 		return err
 	}
-	db, err := pg.Open(ctx, pg.Options{Config: poolConfig(), URL: u})
+	pool, err := poolConfig()
+	if err != nil {
+		return err
+	}
+	db, err := pg.Open(ctx, pg.Options{Config: pool, URL: u})
 	if err != nil {
 		return err
 	}
@@ -146,8 +150,29 @@ func migrate(ctx context.Context, database string) error {
 	return migrations.Up(ctx, db.Bun, migrations.Schemas()...)
 }
 
-func poolConfig() pg.Config {
-	return pg.Config{PoolSize: 4, MaxOverflow: 8, RecycleSeconds: 3600, PrePing: true}
+// EnvPool names the variable with the number of connections that each pool of a test
+// has, instead of what suits it. With 1, whoever asks for a second connection while it
+// holds one waits for ever.
+const EnvPool = "NEXUS_TEST_DB_POOL"
+
+// PoolConfig is what pools of tests are opened with.
+func PoolConfig(t testing.TB) pg.Config {
+	t.Helper()
+	c, err := poolConfig()
+	require.NoError(t, err, "read %s", EnvPool)
+	return c
+}
+
+func poolConfig() (pg.Config, error) {
+	c := pg.Config{PoolSize: 4, MaxOverflow: 8, RecycleSeconds: 3600, PrePing: true}
+	if text := os.Getenv(EnvPool); text != "" {
+		size, err := strconv.Atoi(text)
+		if err != nil {
+			return c, fmt.Errorf("%s is %q: want a number", EnvPool, text)
+		}
+		c.PoolSize, c.MaxOverflow = size, 0
+	}
+	return c, c.Validate()
 }
 
 // DropLeftovers drops the databases of tests that were killed.
@@ -224,7 +249,7 @@ func Postgres(t testing.TB) *pg.DB {
 // when the test ends.
 func OpenPostgres(t testing.TB, databaseURL, role string) *pg.DB {
 	t.Helper()
-	db, err := pg.Open(t.Context(), pg.Options{Config: poolConfig(), URL: databaseURL, Role: role})
+	db, err := pg.Open(t.Context(), pg.Options{Config: PoolConfig(t), URL: databaseURL, Role: role})
 	require.NoError(t, err, "open the database")
 	t.Cleanup(db.Close)
 	return db

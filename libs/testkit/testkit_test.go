@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
@@ -175,6 +176,26 @@ func TestStartFailsTheTest(t *testing.T) {
 	s = watch(t, func(tb testing.TB) { testkit.Start(tb, serving(make(chan string, 1), "store", errBroken)) })
 	require.Contains(t, s.complaints(), "stop the components")
 	require.Contains(t, s.complaints(), "stop store: no such port")
+}
+
+//nolint:tparallel // the environment belongs to the whole program
+func TestPoolsAreAsSmallAsAsked(t *testing.T) {
+	t.Setenv(testkit.EnvPool, "")
+	databaseURL := testkit.EmptyDatabase(t)
+	require.Greater(t, testkit.OpenPostgres(t, databaseURL, "").Pool.Config().MaxConns, int32(1))
+	t.Setenv(testkit.EnvPool, "1")
+	db := testkit.OpenPostgres(t, databaseURL, "")
+	tx, err := db.Pool.Begin(t.Context())
+	require.NoError(t, err)
+	defer func() { require.NoError(t, tx.Rollback(t.Context())) }()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	require.ErrorIs(t, db.Ping(ctx), context.DeadlineExceeded, "a second connection")
+	for _, wrong := range []string{"one", "0", "501"} {
+		t.Setenv(testkit.EnvPool, wrong)
+		s := watch(t, func(tb testing.TB) { testkit.PoolConfig(tb) })
+		require.NotEmpty(t, s.complaints(), wrong)
+	}
 }
 
 func TestReceiveAndEventually(t *testing.T) {

@@ -65,8 +65,7 @@ func servers(tb testing.TB) *harness {
 func (h *harness) service(tracer trace.TracerProvider) {
 	h.t.Helper()
 	db, err := pg.Open(h.t.Context(), pg.Options{
-		Config: pg.Config{PoolSize: 5, MaxOverflow: 5, RecycleSeconds: 3600, PrePing: true},
-		URL:    h.url, Role: migrations.Role("audit"), Tracer: tracer,
+		Config: testkit.PoolConfig(h.t), URL: h.url, Role: migrations.Role("audit"), Tracer: tracer,
 	})
 	require.NoError(h.t, err)
 	h.t.Cleanup(db.Close)

@@ -140,8 +140,7 @@ func (h *harness) service(environ map[string]string) (stop func()) {
 	h.t.Helper()
 	tracer := noop.NewTracerProvider()
 	db, err := pg.Open(h.t.Context(), pg.Options{
-		Config: pg.Config{PoolSize: 5, MaxOverflow: 5, RecycleSeconds: 3600, PrePing: true},
-		URL:    h.url, Role: migrations.Role("webhooks"), Tracer: tracer,
+		Config: testkit.PoolConfig(h.t), URL: h.url, Role: migrations.Role("webhooks"), Tracer: tracer,
 	})
 	require.NoError(h.t, err)
 	h.t.Cleanup(db.Close)
