@@ -23,7 +23,7 @@ on = $(filter-out 0 false no off,$(1))
 GO_TEST := $(if $(call on,$(CI)),bin/gotestsum --format=pkgname --,go test)
 COVER_FLAGS := -count=1 -covermode=atomic -coverpkg=nexus.internal/... -coverprofile=$(CACHE)/cover/tests.out
 
-.PHONY: help run build test cover cover-report lint fmt fmt-check vet generate generate-check \
+.PHONY: help run build test test-pool cover cover-report lint fmt fmt-check vet generate generate-check \
 	tidy tidy-check build-off test-outside bench chaos chaos-short fuzz fuzz-http verify clean
 
 help: ## List the targets
@@ -51,6 +51,11 @@ ifneq ($(call on,$(COVER)),)
 	@rm -rf $(CACHE)/cover && mkdir -p $$NEXUS_E2E_COVER_DIR
 endif
 	$(strip $(SHARED) $(GO_TEST) -timeout 40m $(if $(call on,$(RACE)),-race) $(if $(call on,$(COVER)),$(COVER_FLAGS)) work)
+
+# Whoever asks for a second connection while it holds one waits for ever.
+test-pool: ## Run the tests of the jobs service again with pools of one connection
+	@scripts/postgres.sh >/dev/null
+	NEXUS_TEST_DB_POOL=1 $(SHARED) go test -count=1 -timeout 15m ./services/jobs/...
 
 cover: ## Run all tests and print the coverage of each file and service, and what the worst files leave out
 	@mkdir -p $(CACHE) && echo 'running all tests' && \

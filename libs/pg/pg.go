@@ -22,6 +22,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/rs/zerolog"
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect/pgdialect"
 	pgxuuid "github.com/vgarvardt/pgx-google-uuid/v5"
@@ -55,6 +56,11 @@ func (c Config) Validate() error {
 		errs = append(errs, fmt.Errorf("NEXUS_DB_POOL_RECYCLE is %d: want at least 1 second", c.RecycleSeconds))
 	}
 	return errors.Join(errs...)
+}
+
+// MarshalZerologObject implements zerolog.LogObjectMarshaler.
+func (c Config) MarshalZerologObject(e *zerolog.Event) {
+	e.Int("size", c.PoolSize).Int("max_overflow", c.MaxOverflow).Int("recycle_seconds", c.RecycleSeconds).Bool("pre_ping", c.PrePing)
 }
 
 // Options complete a Config with what is not a setting of its own.

@@ -1,6 +1,7 @@
 package pg_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net/url"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 	"github.com/uptrace/bun"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -86,6 +88,14 @@ func TestSettingsReachThePool(t *testing.T) {
 		conn.Release()
 	}
 	require.NoError(t, db.Ping(t.Context()))
+}
+
+func TestSettingsAreShown(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	logger := zerolog.New(&log)
+	logger.Info().Object("pool", defaults(t)).Send()
+	require.JSONEq(t, `{"level":"info","pool":{"size":5,"max_overflow":10,"recycle_seconds":3600,"pre_ping":true}}`, log.String())
 }
 
 func TestBothViewsActAsTheRole(t *testing.T) {

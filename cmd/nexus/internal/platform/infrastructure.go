@@ -135,12 +135,23 @@ func (in *infrastructure) startPostgres(ctx context.Context) error {
 	}
 	server, err := embedpg.Start(ctx, embedpg.Options{
 		BinDir: in.cfg.PGBin, DataDir: filepath.Join(in.cfg.DataDir, "postgres"), Durable: true, Log: in.log,
+		MaxConnections: connectionsFor(in.cfg.DB),
 	})
 	if err != nil {
 		return err
 	}
 	in.postgres, in.databaseURL = server, server.URL()
 	return nil
+}
+
+// spareConnections are those of the private server that no pool of a service uses: for
+// commands of nexus beside it, and for whoever looks at it.
+const spareConnections = 50
+
+// connectionsFor is how many connections the private server takes: all that the pools
+// may open.
+func connectionsFor(pool pg.Config) int {
+	return max(embedpg.DefaultMaxConnections, len(migrations.Schemas())*(pool.PoolSize+pool.MaxOverflow)+spareConnections)
 }
 
 func (in *infrastructure) startNATS() error {
@@ -223,6 +234,9 @@ func (in *infrastructure) open(ctx context.Context, options pg.Options) (db *pg.
 		db, err = pg.Open(ctx, options)
 		return err
 	})
+	if err == nil && options.Role != "" {
+		in.log.Info().Str("role", options.Role).Object("pool", options.Config).Msg("database pool is open")
+	}
 	return db, err
 }
 
