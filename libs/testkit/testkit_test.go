@@ -178,7 +178,6 @@ func TestStartFailsTheTest(t *testing.T) {
 	require.Contains(t, s.complaints(), "stop store: no such port")
 }
 
-//nolint:tparallel // the environment belongs to the whole program
 func TestPoolsAreAsSmallAsAsked(t *testing.T) {
 	t.Setenv(testkit.EnvPool, "")
 	databaseURL := testkit.EmptyDatabase(t)
