@@ -55,7 +55,7 @@ endif
 # Whoever asks for a second connection while it holds one waits for ever.
 test-pool: ## Run the tests of the jobs service again with pools of one connection
 	@scripts/postgres.sh >/dev/null
-	NEXUS_TEST_DB_POOL=1 $(SHARED) go test -count=1 -timeout 15m ./services/jobs/...
+	NEXUS_TEST_DB_POOL=1 $(SHARED) go test -count=1 -timeout 10m ./services/jobs/...
 
 cover: ## Run all tests and print the coverage of each file and service, and what the worst files leave out
 	@mkdir -p $(CACHE) && echo 'running all tests' && \
