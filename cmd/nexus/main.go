@@ -90,10 +90,11 @@ func settings(stderr io.Writer, services ...string) (platform.Config, error) {
 	if err != nil {
 		return cfg, err
 	}
-	log, err := telemetry.NewLogger(stderr, cfg.LogLevel, "nexus")
+	logs, err := cfg.Logs(stderr)
 	if err != nil {
 		return cfg, err
 	}
+	log := logs.Logger("nexus")
 	for _, name := range config.Unknown(known, environ) {
 		log.Warn().Str("variable", name).Msg("this setting is unknown and has no effect; docs/configuration.md lists those there are")
 	}
@@ -134,7 +135,8 @@ func serve(ctx context.Context, services []string, embedded bool, stdout, stderr
 	if err != nil {
 		return err
 	}
-	opts := platform.Options{Config: cfg, Services: services, Embedded: embedded, Version: version, Log: stderr}
+	ctx, levels := onHangup(ctx, stderr)
+	opts := platform.Options{Config: cfg, Services: services, Embedded: embedded, Version: version, Log: stderr, Levels: levels}
 	stopTraces, err := trace(ctx, &opts)
 	if err != nil {
 		return err
@@ -172,9 +174,10 @@ func serveNATS(ctx context.Context, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return platform.RunNATS(ctx, cfg, stderr, func(r platform.Running) {
+	ctx, levels := onHangup(ctx, stderr)
+	return platform.RunNATS(ctx, platform.Options{Config: cfg, Version: version, Log: stderr, Levels: levels, Ready: func(r platform.Running) {
 		_, _ = fmt.Fprintf(stdout, "NATS is running.\n\n  NATS       %s\n  Keys       %s\n\n", r.NATSURL, cfg.NATSKeys)
-	})
+	}})
 }
 
 // welcome tells a newcomer where things are and what to try first.

@@ -127,7 +127,8 @@ func apply(ctx context.Context, tx *pg.Tx, changes []change) ([]changed, error) 
 			return nil, err
 		}
 		why := byID[c.ID]
-		c.Worker, c.Actor, c.ErrorText, c.token = why.worker, why.actor, why.errorText, why.token
+		c.Event, c.Worker, c.Actor, c.token = why.event, why.worker, why.actor, why.token
+		c.ErrorText, c.ErrorKind, c.ErrorCode = why.errorText, why.errorKind, why.errorCode
 		c.ready = why.delay == 0 && !contract.Status(c.Status).Finished()
 		out = append(out, c)
 	}

@@ -36,7 +36,7 @@ type Verdict struct {
 // put off because something it needs is unavailable.
 func (s *Store) Finish(ctx context.Context, results []Finished, types map[string]contract.JobType, deferFor time.Duration) ([]Verdict, outbox.Entry, error) {
 	var verdicts []Verdict
-	entry, err := s.inTx(ctx, func(tx *pg.Tx) (outbox.Entry, error) {
+	entry, err := s.change(ctx, func(tx *pg.Tx, note func(...changed)) (outbox.Entry, error) {
 		var succeeded, others []Finished
 		for _, r := range results {
 			if r.Outcome == contract.OutcomeSucceeded {
@@ -57,6 +57,7 @@ func (s *Store) Finish(ctx context.Context, results []Finished, types map[string
 		if verdicts, err = judge(ctx, tx, results, all); err != nil {
 			return outbox.Entry{}, err
 		}
+		note(all...)
 		return s.tell(ctx, tx, all, types)
 	})
 	return verdicts, entry, err
@@ -106,7 +107,7 @@ func (s *Store) succeed(ctx context.Context, tx *pg.Tx, results []Finished) ([]c
 		if err != nil {
 			return nil, err
 		}
-		c.Worker, c.Actor, c.token = worker, worker, &token
+		c.Event, c.Worker, c.Actor, c.token = job.Succeed, worker, worker, &token
 		done = append(done, c)
 	}
 	if err := rows.Err(); err != nil {

@@ -76,7 +76,7 @@ func (s *Store) Claim(ctx context.Context, leases []Lease, lease time.Duration) 
 	}
 	ids, tokens, workers := leaseColumns(leases)
 	var granted []Granted
-	entry, err := s.inTx(ctx, func(tx *pg.Tx) (outbox.Entry, error) {
+	entry, err := s.change(ctx, func(tx *pg.Tx, note func(...changed)) (outbox.Entry, error) {
 		granted = granted[:0]
 		rows, err := tx.Query(ctx, claimJobs, ids, tokens, workers, string(t.To), lease.Seconds(), sources(t))
 		if err != nil {
@@ -97,6 +97,7 @@ func (s *Store) Claim(ctx context.Context, leases []Lease, lease time.Duration) 
 			}
 			granted = withRepeats(granted, again)
 		}
+		note(jobs...)
 		events, err := jobEvents(jobs, s.now().UTC())
 		if err != nil {
 			return outbox.Entry{}, err
@@ -121,7 +122,7 @@ func scanGrants(rows pgx.Rows) (jobs []changed, grants []Granted, err error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		c.Worker, c.Actor = worker, worker
+		c.Event, c.Worker, c.Actor = job.Claim, worker, worker
 		if payload != nil {
 			size = 0
 		}

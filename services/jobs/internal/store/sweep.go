@@ -30,7 +30,7 @@ const leaseExpired = "the worker went silent and its lease ran out"
 // is left, failed otherwise. Each is audited under sweeper's name. It returns
 // how many it recovered, and whether there may be more.
 func (s *Store) RecoverExpired(ctx context.Context, sweeper string, types map[string]contract.JobType) (n int, more bool, entry outbox.Entry, err error) {
-	entry, err = s.inTx(ctx, func(tx *pg.Tx) (outbox.Entry, error) {
+	entry, err = s.change(ctx, func(tx *pg.Tx, note func(...changed)) (outbox.Entry, error) {
 		n = 0
 		ids, groups, err := takeClaims(ctx, tx)
 		if err != nil || groups == 0 {
@@ -55,6 +55,10 @@ func (s *Store) RecoverExpired(ctx context.Context, sweeper string, types map[st
 		if err != nil {
 			return outbox.Entry{}, err
 		}
+		for i := range after {
+			after[i].Recovered = true
+		}
+		note(after...)
 		if err := watchAgain(ctx, tx, ids); err != nil {
 			return outbox.Entry{}, err
 		}
