@@ -18,8 +18,6 @@ import (
 	"time"
 	"unicode"
 
-	sdktrace "go.opentelemetry.io/otel/sdk/trace"
-
 	"nexus.internal/cmd/nexus/internal/platform"
 	"nexus.internal/cmd/nexus/internal/reference"
 	"nexus.internal/libs/config"
@@ -160,12 +158,20 @@ func trace(ctx context.Context, opts *platform.Options) (stop func() error, err 
 	if err != nil {
 		return nil, err
 	}
-	spans := sdktrace.NewBatchSpanProcessor(exporter)
+	logs, err := opts.Config.Logs(opts.Log)
+	if err != nil {
+		return nil, err
+	}
+	log := logs.Logger("nexus")
+	spans := telemetry.NewSpans(exporter, log)
 	opts.Spans = spans
 	return func() error {
 		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
-		return spans.Shutdown(last)
+		if err := spans.Shutdown(last); err != nil {
+			log.Warn().Err(err).Int64("spans_lost", spans.Dropped()).Msg("could not send the last spans")
+		}
+		return nil
 	}, nil
 }
 

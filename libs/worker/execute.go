@@ -40,6 +40,22 @@ func (w *Worker) start(ctx context.Context, i *item) {
 	}()
 }
 
+// startSpan continues the trace of the submit with the first run of a job. Any other
+// has a trace of its own, linked to that one.
+func (w *Worker) startSpan(ctx context.Context, g contract.Grant) (context.Context, trace.Span) {
+	ctx = telemetry.WithRequestID(ctx, g.RequestID)
+	options := []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(
+		attribute.String("nexus.job_id", g.JobID), attribute.Int("nexus.attempt", g.Attempt), attribute.String("nexus.worker", w.cfg.Name),
+		attribute.String("nexus.request_id", g.RequestID),
+	)}
+	if g.Repeated {
+		options = append(options, telemetry.Linked(ctx, g.TraceParent)...)
+	} else {
+		ctx = telemetry.WithTraceParent(ctx, g.TraceParent)
+	}
+	return w.tracer.Start(ctx, "run "+g.JobType, options...)
+}
+
 // spoiled lets go of a job that made the worker panic beside its handler. Its lease
 // runs out, and the job is tried again.
 func (w *Worker) spoiled(_ context.Context, i *item, err error) {
@@ -58,10 +74,7 @@ func (w *Worker) unclaimed(ctx context.Context, i *item, err error) {
 
 func (w *Worker) execute(ctx context.Context, i *item) {
 	g := i.grant
-	ctx = telemetry.WithTraceParent(ctx, g.TraceParent)
-	ctx, span := w.tracer.Start(ctx, "run "+g.JobType, trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(
-		attribute.String("nexus.job_id", g.JobID), attribute.Int("nexus.attempt", g.Attempt), attribute.String("nexus.worker", w.cfg.Name),
-	))
+	ctx, span := w.startSpan(ctx, g)
 	started := time.Now()
 	ofRun(w.log.Debug(), g).Msg("job run begins")
 	value, err := w.runInTurn(ctx, i)

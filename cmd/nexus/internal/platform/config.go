@@ -56,6 +56,7 @@ type Config struct {
 	LogLevel        string     `env:"LOG_LEVEL" envDefault:"info" doc:"trace, debug, info, warn or error. It is read again on SIGHUP, and can be changed at PUT /api/v1/log-level."`
 	LogFormat       string     `env:"LOG_FORMAT" envDefault:"auto" doc:"How entries of the log are written: json, text for people, or auto, which is text on a terminal and json anywhere else."`
 	OTLPEndpoint    string     `env:"OTLP_ENDPOINT" doc:"Where traces are sent, OTLP over HTTP, for example http://127.0.0.1:4318. Empty: no traces."`
+	TraceRatio      float64    `env:"TRACE_SAMPLE_RATIO" envDefault:"1" doc:"The share of traces that is kept, from 0 to 1, of those that begin in Nexus. A client that sends a traceparent decides for its own."`
 	PprofAddr       string     `env:"PPROF_ADDR" doc:"Where Go profiles are served, for example 127.0.0.1:6060. Whoever reaches it sees the program's memory. Empty: nowhere."`
 	ShutdownGrace   int        `env:"SHUTDOWN_GRACE_SECONDS" envDefault:"30" doc:"How long each part may take to drain when the process stops, in seconds."`
 	CommandWait     int        `env:"COMMAND_WAIT_SECONDS" envDefault:"60" doc:"How long commands that end by themselves, such as migrate, wait for Postgres and NATS, in seconds. Services wait until they are told to stop."`
@@ -115,6 +116,9 @@ func (c *Config) Validate() error {
 	}
 	if n := c.StreamsMaxBytes; n != 0 && (n < contract.MinStreamBytes || n > contract.MaxStreamBytes) {
 		errs = append(errs, fmt.Errorf("NEXUS_STREAMS_MAX_BYTES is %d: want %d to %d, or 0", n, contract.MinStreamBytes, int64(contract.MaxStreamBytes)))
+	}
+	if !(c.TraceRatio >= 0 && c.TraceRatio <= 1) {
+		errs = append(errs, fmt.Errorf("NEXUS_TRACE_SAMPLE_RATIO is %g: want 0 to 1", c.TraceRatio))
 	}
 	errs = append(errs, c.checkAddresses())
 	if c.Gateway.Leaving() > 0 && c.Gateway.Leaving() >= c.grace() {

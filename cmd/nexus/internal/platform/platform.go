@@ -170,7 +170,7 @@ func (p *process) running() Running {
 func (p *process) close(ctx context.Context) error {
 	var errs []error
 	for i := len(p.open) - 1; i >= 0; i-- {
-		errs = append(errs, p.open[i].close(ctx))
+		errs = append(errs, p.open[i].close())
 	}
 	if p.lobby != nil {
 		// Served listeners are closed already.

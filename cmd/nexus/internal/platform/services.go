@@ -51,17 +51,12 @@ type base struct {
 }
 
 // close gives back what the service used, after its components have stopped.
-func (b *base) close(ctx context.Context) error {
+func (b *base) close() error {
 	if b.db != nil {
 		b.db.Close()
 	}
 	err := b.nc.FlushTimeout(time.Second)
 	b.nc.Close()
-	if b.tracer != nil {
-		if flushErr := b.tracer.Flush(ctx); flushErr != nil {
-			return fmt.Errorf("send the last traces: %w", flushErr)
-		}
-	}
 	if err != nil {
 		return fmt.Errorf("flush NATS: %w", err)
 	}
@@ -69,7 +64,7 @@ func (b *base) close(ctx context.Context) error {
 }
 
 func (p *process) base(ctx context.Context, service string) (*base, error) {
-	b := &base{tracer: telemetry.NewProvider("nexus-"+service, p.opts.Version, p.opts.Spans)}
+	b := &base{tracer: telemetry.NewSampledProvider("nexus-"+service, p.opts.Version, p.opts.Spans, p.opts.Config.TraceRatio)}
 	b.log = p.logs.Logger(service)
 	var err error
 	if b.nc, err = p.infra.connect(ctx, service, b.log); err != nil {

@@ -49,7 +49,7 @@ func (s *Server) observe(c *fiber.Ctx) error {
 	start := time.Now()
 	id := requestID(c.Get(headerRequestID))
 	c.Set(headerRequestID, id)
-	ctx := telemetry.WithTraceParent(c.UserContext(), c.Get("Traceparent"))
+	ctx := telemetry.WithRequestID(telemetry.WithTraceParent(c.UserContext(), c.Get("Traceparent")), id)
 	ctx, span := s.tracer.Start(withRequestID(ctx, id), "HTTP "+c.Method(), trace.WithSpanKind(trace.SpanKindServer),
 		trace.WithAttributes(attribute.String("http.request.method", c.Method()), attribute.String("nexus.request_id", id)))
 	defer span.End()

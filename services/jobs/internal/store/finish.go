@@ -113,6 +113,13 @@ func (s *Store) succeed(ctx context.Context, tx *pg.Tx, results []Finished) ([]c
 	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("record successes: %w", err)
 	}
+	traces := make(map[uuid.UUID]string, n)
+	for _, r := range results {
+		traces[r.Lease.JobID] = r.TraceParent
+	}
+	for i := range done {
+		done[i].runTrace = traces[done[i].ID]
+	}
 	return done, addOutputs(ctx, tx, results, done)
 }
 
@@ -180,7 +187,7 @@ func (s *Store) fail(ctx context.Context, tx *pg.Tx, results []Finished, types m
 const snoozedTooOften = "the job was put off too often"
 
 func changeOf(r Finished, c current, t contract.JobType, deferFor time.Duration) change {
-	out := change{job: c, worker: r.Worker, actor: r.Worker, runtime: &r.RuntimeMS, token: &r.Token}
+	out := change{job: c, runTrace: r.TraceParent, worker: r.Worker, actor: r.Worker, runtime: &r.RuntimeMS, token: &r.Token}
 	asked := min(time.Duration(max(0, r.RetryAfterMS))*time.Millisecond, contract.MaxDelay)
 	switch {
 	case r.Outcome == contract.OutcomeReleased:
@@ -326,7 +333,8 @@ func (s *Store) tell(ctx context.Context, tx *pg.Tx, jobs []changed, types map[s
 	var ready []Dispatch
 	for _, c := range jobs {
 		if t, ok := types[c.JobType]; ok && c.ready {
-			ready = append(ready, Dispatch{JobID: c.ID, Type: t, Priority: c.Priority, TraceParent: deref(c.TraceParent)})
+			// It was started before: the run begins a trace of its own.
+			ready = append(ready, Dispatch{JobID: c.ID, Type: t, Priority: c.Priority})
 		}
 	}
 	runs, err := send(ctx, tx, ready)

@@ -129,7 +129,7 @@ func scanGrants(rows pgx.Rows) (jobs []changed, grants []Granted, err error) {
 		jobs = append(jobs, c)
 		grants = append(grants, Granted{JobID: c.ID, Grant: contract.Grant{
 			JobID: c.ID.String(), JobType: c.JobType, LeaseToken: token.String(), Attempt: c.Attempt, MaxAttempts: c.MaxAttempts,
-			TimeoutSeconds: timeout, ExecutionMode: contract.ExecutionMode(mode), CreatedBy: c.CreatedBy, RequestID: deref(c.RequestID), TraceParent: deref(c.TraceParent), Payload: payload,
+			TimeoutSeconds: timeout, ExecutionMode: contract.ExecutionMode(mode), CreatedBy: c.CreatedBy, RequestID: deref(c.RequestID), TraceParent: deref(c.TraceParent), Repeated: c.Version > firstRun, Payload: payload,
 			PayloadBytes: size,
 		}})
 	}
@@ -138,6 +138,10 @@ func scanGrants(rows pgx.Rows) (jobs []changed, grants []Granted, err error) {
 	}
 	return jobs, grants, nil
 }
+
+// firstRun is the version that a job has while it is run for the first time: it was
+// recorded, and claimed.
+const firstRun = 2
 
 // grantedBefore finds the jobs that are leased under the tokens that ask.
 func grantedBefore(ctx context.Context, tx *pg.Tx, ids, tokens []uuid.UUID) ([]Granted, error) {

@@ -67,6 +67,8 @@ type changed struct {
 	// token is the lease under which a worker reported what changed the job, where
 	// one did.
 	token *uuid.UUID
+	// runTrace is the trace of the run that ended with the change.
+	runTrace string
 	// ready says that the job may run again at once.
 	ready bool
 }

@@ -149,7 +149,7 @@ func (s *Store) DispatchDue(ctx context.Context, types map[string]contract.JobTy
 		rows, err := tx.Query(ctx, `WITH due AS (SELECT id FROM jobs.jobs AS j
 				WHERE due_at <= clock_timestamp() AND NOT (`+inPausedQueue+`) ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED)
 			UPDATE jobs.jobs AS j SET dispatched_at = clock_timestamp() FROM due WHERE j.id = due.id
-			RETURNING j.id, j.job_type, j.priority, j.trace_parent`, SweepBatch)
+			RETURNING j.id, j.job_type, j.priority, CASE WHEN j.version = 1 THEN j.trace_parent END`, SweepBatch)
 		found, err := collectDue(rows, err)
 		if err != nil {
 			return outbox.Entry{}, err
@@ -178,7 +178,7 @@ func (s *Store) DispatchLost(ctx context.Context, types map[string]contract.JobT
 		rows, err = tx.Query(ctx, `WITH lost AS (SELECT id FROM jobs.jobs
 				WHERE id = ANY($1) AND status IN ('queued', 'retry_wait') AND dispatched_at < $2 ORDER BY id FOR UPDATE)
 			UPDATE jobs.jobs AS j SET dispatched_at = clock_timestamp() FROM lost WHERE j.id = lost.id
-			RETURNING j.id, j.job_type, j.priority, j.trace_parent`, ids, before)
+			RETURNING j.id, j.job_type, j.priority, CASE WHEN j.version = 1 THEN j.trace_parent END`, ids, before)
 		found, err := collectDue(rows, err)
 		if err != nil {
 			return outbox.Entry{}, err
@@ -191,9 +191,11 @@ func (s *Store) DispatchLost(ctx context.Context, types map[string]contract.JobT
 
 // due is a job that is to be sent to its queue.
 type due struct {
-	ID          uuid.UUID
-	JobType     string
-	Priority    string
+	ID       uuid.UUID
+	JobType  string
+	Priority string
+	// TraceParent is nil for a job that was started before: the run begins a trace
+	// of its own.
 	TraceParent *string
 }
 
