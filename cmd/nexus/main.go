@@ -18,8 +18,6 @@ import (
 	"time"
 	"unicode"
 
-	sdktrace "go.opentelemetry.io/otel/sdk/trace"
-
 	"nexus.internal/cmd/nexus/internal/platform"
 	"nexus.internal/cmd/nexus/internal/reference"
 	"nexus.internal/libs/config"
@@ -90,10 +88,11 @@ func settings(stderr io.Writer, services ...string) (platform.Config, error) {
 	if err != nil {
 		return cfg, err
 	}
-	log, err := telemetry.NewLogger(stderr, cfg.LogLevel, "nexus")
+	logs, err := cfg.Logs(stderr)
 	if err != nil {
 		return cfg, err
 	}
+	log := logs.Logger("nexus")
 	for _, name := range config.Unknown(known, environ) {
 		log.Warn().Str("variable", name).Msg("this setting is unknown and has no effect; docs/configuration.md lists those there are")
 	}
@@ -134,7 +133,8 @@ func serve(ctx context.Context, services []string, embedded bool, stdout, stderr
 	if err != nil {
 		return err
 	}
-	opts := platform.Options{Config: cfg, Services: services, Embedded: embedded, Version: version, Log: stderr}
+	ctx, levels := onHangup(ctx, stderr)
+	opts := platform.Options{Config: cfg, Services: services, Embedded: embedded, Version: version, Log: stderr, Levels: levels}
 	stopTraces, err := trace(ctx, &opts)
 	if err != nil {
 		return err
@@ -158,12 +158,20 @@ func trace(ctx context.Context, opts *platform.Options) (stop func() error, err 
 	if err != nil {
 		return nil, err
 	}
-	spans := sdktrace.NewBatchSpanProcessor(exporter)
+	logs, err := opts.Config.Logs(opts.Log)
+	if err != nil {
+		return nil, err
+	}
+	log := logs.Logger("nexus")
+	spans := telemetry.NewSpans(exporter, log)
 	opts.Spans = spans
 	return func() error {
 		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
-		return spans.Shutdown(last)
+		if err := spans.Shutdown(last); err != nil {
+			log.Warn().Err(err).Int64("spans_lost", spans.Dropped()).Msg("could not send the last spans")
+		}
+		return nil
 	}, nil
 }
 
@@ -172,9 +180,10 @@ func serveNATS(ctx context.Context, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return platform.RunNATS(ctx, cfg, stderr, func(r platform.Running) {
+	ctx, levels := onHangup(ctx, stderr)
+	return platform.RunNATS(ctx, platform.Options{Config: cfg, Version: version, Log: stderr, Levels: levels, Ready: func(r platform.Running) {
 		_, _ = fmt.Fprintf(stdout, "NATS is running.\n\n  NATS       %s\n  Keys       %s\n\n", r.NATSURL, cfg.NATSKeys)
-	})
+	}})
 }
 
 // welcome tells a newcomer where things are and what to try first.

@@ -45,7 +45,8 @@ func work(ctx context.Context, want platform.Workers, stdout, stderr io.Writer) 
 	if err != nil {
 		return err
 	}
-	opts := platform.Options{Config: cfg, Version: version, Log: stderr, Ready: func(platform.Running) {}}
+	ctx, levels := onHangup(ctx, stderr)
+	opts := platform.Options{Config: cfg, Version: version, Log: stderr, Levels: levels, Ready: func(platform.Running) {}}
 	stopTraces, err := trace(ctx, &opts)
 	if err != nil {
 		return err

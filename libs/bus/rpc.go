@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 	"github.com/rs/zerolog"
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
 
@@ -164,6 +165,9 @@ func (r *RPC) serve(base context.Context, e endpoint, req micro.Request) {
 		ctx = telemetry.FromHeader(ctx, nats.Header(req.Headers()))
 		ctx, span := r.tracer.Start(ctx, e.subject, trace.WithSpanKind(trace.SpanKindServer))
 		defer span.End()
+		if id := telemetry.RequestID(ctx); id != "" && span.IsRecording() {
+			span.SetAttributes(attribute.String("nexus.request_id", id))
+		}
 		out, err := r.call(ctx, e, req.Data())
 		if err != nil {
 			span.SetStatus(codes.Error, err.Error())
@@ -187,11 +191,11 @@ func (r *RPC) call(ctx context.Context, e endpoint, data []byte) (out []byte, er
 func (r *RPC) refuse(ctx context.Context, subject string, req micro.Request, err error) {
 	public := fault.Public(err)
 	if public.Kind == fault.Internal && r.passing(err) {
-		r.log.Warn().Err(err).Str(telemetry.FieldSubject, subject).Str(telemetry.FieldTraceID, telemetry.TraceID(ctx)).Msg("request cannot be answered now")
+		r.log.Warn().Err(err).Str(telemetry.FieldSubject, subject).Str(telemetry.FieldTraceID, telemetry.TraceID(ctx)).Str(telemetry.FieldRequestID, telemetry.RequestID(ctx)).Msg("request cannot be answered now")
 		public = fault.Unavailablef("A service that is needed for this cannot do it now.")
 	}
 	if public.Kind == fault.Internal {
-		r.log.Error().Err(err).Str(telemetry.FieldSubject, subject).Str(telemetry.FieldTraceID, telemetry.TraceID(ctx)).Msg("request failed")
+		r.log.Error().Err(err).Str(telemetry.FieldSubject, subject).Str(telemetry.FieldTraceID, telemetry.TraceID(ctx)).Str(telemetry.FieldRequestID, telemetry.RequestID(ctx)).Msg("request failed")
 	}
 	body, encErr := json.Marshal(public)
 	if encErr != nil {

@@ -237,6 +237,9 @@ type Grant struct {
 	CreatedBy     string        `json:"created_by"`
 	RequestID     string        `json:"request_id,omitempty"`
 	TraceParent   string        `json:"traceparent,omitempty"`
+	// Repeated says that the job was started before: the run is no part of the trace
+	// of its submit, and linked to it.
+	Repeated bool `json:"repeated,omitempty"`
 	// Payload is null where PayloadBytes is set.
 	Payload json.RawMessage `json:"payload"`
 	// PayloadBytes is the size of a payload too large for a grant; it is fetched

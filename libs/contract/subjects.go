@@ -129,6 +129,10 @@ const (
 // SubjectPeers is where gateways tell each other that they are there.
 const SubjectPeers = "nexus.ctl.gateway.peers"
 
+// SubjectLogLevel is where every service of every process is asked for its log level,
+// or told another one, with a LogLevelRequest. Each that it concerns answers.
+const SubjectLogLevel = "nexus.ctl.log_level"
+
 // RPCTake is where the gateway with an id keeps its buckets.
 func RPCTake(id string) string { return "nexus.rpc.gateway.take." + id }
 

@@ -3,6 +3,7 @@ package fault
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"runtime/debug"
 )
 
@@ -26,6 +27,17 @@ func Guard(fn func() error) (err error) {
 		}
 	}()
 	return fn()
+}
+
+// PanicText is what may be said in a log of a panic: all of it where the Go runtime
+// says it, and what kind of value it is otherwise: that may repeat what the code was
+// given.
+func PanicText(p any) string {
+	var wrong runtime.Error
+	if err, ok := p.(error); ok && errors.As(err, &wrong) {
+		return wrong.Error()
+	}
+	return fmt.Sprintf("a value of type %T", p)
 }
 
 // Stack is where the panic happened that err was, for the log; nil for any other

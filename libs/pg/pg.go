@@ -229,6 +229,10 @@ func IsNotYet(err error) bool {
 	return s == codeNoDatabase || s == codeBadParameter || IsAway(err)
 }
 
+// State is the SQLSTATE that Postgres answered with, or empty. Unlike the text of an
+// error it never repeats a value.
+func State(err error) string { return sqlState(err) }
+
 func sqlState(err error) string {
 	var pgErr *pgconn.PgError
 	if errors.As(err, &pgErr) {

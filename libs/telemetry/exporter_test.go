@@ -35,7 +35,7 @@ func TestExporterRefusesAnInvalidURL(t *testing.T) {
 func TestOnlyTheFiveLevelsAreTaken(t *testing.T) {
 	t.Parallel()
 	for _, level := range []string{"7", "-5", "disabled", "fatal", "panic"} {
-		_, err := telemetry.NewLogger(io.Discard, level, "jobs")
+		_, err := telemetry.NewLogs(io.Discard, level, telemetry.FormatJSON)
 		require.Error(t, err, level)
 	}
 }

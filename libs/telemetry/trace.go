@@ -47,8 +47,15 @@ type Provider struct {
 
 // NewProvider makes the tracer provider of a service on top of a shared span
 // processor. Without a processor nothing is traced, at no cost; the trace
-// context of callers still travels on.
+// context of callers still travels on. All traces are kept.
 func NewProvider(service, version string, processor sdktrace.SpanProcessor) *Provider {
+	return NewSampledProvider(service, version, processor, 1)
+}
+
+// NewSampledProvider is NewProvider for a share of the traces that begin here, from 0
+// to 1, chosen by their ids: every process chooses the same ones. Those that began
+// elsewhere are kept where their caller keeps them.
+func NewSampledProvider(service, version string, processor sdktrace.SpanProcessor, ratio float64) *Provider {
 	if processor == nil {
 		return &Provider{TracerProvider: noop.NewTracerProvider(), stop: func(context.Context) error { return nil }}
 	}
@@ -57,7 +64,8 @@ func NewProvider(service, version string, processor sdktrace.SpanProcessor) *Pro
 		attribute.String("service.name", service),
 		attribute.String("service.version", version),
 	)
-	p := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(processor), sdktrace.WithResource(res))
+	p := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(processor), sdktrace.WithResource(res),
+		sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(ratio))))
 	return &Provider{TracerProvider: p, stop: p.ForceFlush}
 }
 
@@ -85,20 +93,38 @@ func WithTraceParent(ctx context.Context, parent string) context.Context {
 	return propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{"traceparent": parent})
 }
 
-// InjectHeader writes the trace context of ctx into message headers.
+// InjectHeader writes the trace context of ctx, and the request id as baggage, into
+// message headers.
 func InjectHeader(ctx context.Context, h nats.Header) {
+	injectBaggage(ctx, h)
 	if tp := TraceParent(ctx); tp != "" {
 		h.Set(headerTraceParent, tp)
 	}
 }
 
-// FromHeader continues the trace of a message. Header names are matched in any
-// case: clients in other languages write `traceparent`.
+// FromHeader continues the trace of a message, for its request. Header names are
+// matched in any case: clients in other languages write `traceparent`.
 func FromHeader(ctx context.Context, h nats.Header) context.Context {
 	for name, values := range h {
-		if len(values) > 0 && strings.EqualFold(name, headerTraceParent) {
-			return WithTraceParent(ctx, values[0])
+		switch {
+		case len(values) == 0:
+		case strings.EqualFold(name, headerTraceParent):
+			ctx = WithTraceParent(ctx, values[0])
+		case strings.EqualFold(name, headerBaggage):
+			ctx = fromBaggage(ctx, values[0])
 		}
 	}
 	return ctx
+}
+
+// Linked are the options of a span that begins a trace of its own, linked to the one
+// that parent, a W3C traceparent, names: what is done again, maybe much later, would
+// otherwise make traces without an end.
+func Linked(ctx context.Context, parent string) []trace.SpanStartOption {
+	options := []trace.SpanStartOption{trace.WithNewRoot()}
+	alone := trace.ContextWithSpanContext(ctx, trace.SpanContext{})
+	if sc := trace.SpanContextFromContext(WithTraceParent(alone, parent)); sc.IsValid() {
+		options = append(options, trace.WithLinks(trace.Link{SpanContext: sc}))
+	}
+	return options
 }

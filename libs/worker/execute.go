@@ -40,6 +40,22 @@ func (w *Worker) start(ctx context.Context, i *item) {
 	}()
 }
 
+// startSpan continues the trace of the submit with the first run of a job. Any other
+// has a trace of its own, linked to that one.
+func (w *Worker) startSpan(ctx context.Context, g contract.Grant) (context.Context, trace.Span) {
+	ctx = telemetry.WithRequestID(ctx, g.RequestID)
+	options := []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(
+		attribute.String("nexus.job_id", g.JobID), attribute.Int("nexus.attempt", g.Attempt), attribute.String("nexus.worker", w.cfg.Name),
+		attribute.String("nexus.request_id", g.RequestID),
+	)}
+	if g.Repeated {
+		options = append(options, telemetry.Linked(ctx, g.TraceParent)...)
+	} else {
+		ctx = telemetry.WithTraceParent(ctx, g.TraceParent)
+	}
+	return w.tracer.Start(ctx, "run "+g.JobType, options...)
+}
+
 // spoiled lets go of a job that made the worker panic beside its handler. Its lease
 // runs out, and the job is tried again.
 func (w *Worker) spoiled(_ context.Context, i *item, err error) {
@@ -58,11 +74,9 @@ func (w *Worker) unclaimed(ctx context.Context, i *item, err error) {
 
 func (w *Worker) execute(ctx context.Context, i *item) {
 	g := i.grant
-	ctx = telemetry.WithTraceParent(ctx, g.TraceParent)
-	ctx, span := w.tracer.Start(ctx, "run "+g.JobType, trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(
-		attribute.String("nexus.job_id", g.JobID), attribute.Int("nexus.attempt", g.Attempt), attribute.String("nexus.worker", w.cfg.Name),
-	))
+	ctx, span := w.startSpan(ctx, g)
 	started := time.Now()
+	ofRun(w.log.Debug(), g).Msg("job run begins")
 	value, err := w.runInTurn(ctx, i)
 	if err != nil {
 		span.SetStatus(codes.Error, contract.Cut(err.Error(), 200))
@@ -81,7 +95,7 @@ func (w *Worker) execute(ctx context.Context, i *item) {
 	i.result.RuntimeMS = runtime.Milliseconds()
 	i.result.TraceParent = telemetry.TraceParent(ctx)
 	span.End()
-	w.logRun(g, i.result, err, telemetry.TraceID(ctx))
+	w.logRun(g, i.result, err)
 	if errors.Is(cause, errCancelled) || errors.Is(cause, errLeaseLost) || errors.Is(err, errLeaseLost) {
 		// Nobody waits for this result; reporting it would be refused.
 		w.letGo(i, false)
@@ -97,21 +111,31 @@ func (w *Worker) execute(ctx context.Context, i *item) {
 	w.freeSlot(i)
 }
 
-func (w *Worker) logRun(g contract.Grant, r contract.RunResult, err error, traceID string) {
+func (w *Worker) logRun(g contract.Grant, r contract.RunResult, err error) {
 	level := zerolog.DebugLevel
 	if r.Outcome == contract.OutcomeFailed {
 		level = zerolog.WarnLevel
 	}
-	if w.log.GetLevel() > level {
+	e := w.log.WithLevel(level)
+	if !e.Enabled() {
 		return
 	}
-	text := r.ErrorText
-	if r.Unavailable {
+	if r.Unavailable || errors.Is(err, errLeaseLost) || errors.Is(err, errCancelled) {
 		// What the job shows does not say whom to look at.
-		text = storable(err.Error())
+		e.Str("error", storable(err.Error()))
 	}
-	w.log.WithLevel(level).Str("error", text).Bool("permanent", r.Permanent).Bool("unavailable", r.Unavailable).Str(telemetry.FieldJobID, g.JobID).Str(telemetry.FieldJobType, g.JobType).Str(telemetry.FieldRequestID, g.RequestID).
-		Str(telemetry.FieldTraceID, traceID).Int("attempt", g.Attempt).Int64("runtime_ms", r.RuntimeMS).Msg("job run " + string(r.Outcome))
+	if r.Outcome == contract.OutcomeFailed {
+		e.Bool("permanent", r.Permanent).Bool("unavailable", r.Unavailable)
+	}
+	if r.ErrorKind != "" {
+		e.Str("error_kind", r.ErrorKind).Str("error_code", r.ErrorCode)
+	}
+	ofRun(e, g).Int64("runtime_ms", r.RuntimeMS).Msg("job run " + string(r.Outcome))
+}
+
+// ofRun ties an entry to the attempt at a job.
+func ofRun(e *zerolog.Event, g contract.Grant) *zerolog.Event {
+	return telemetry.OfJob(e, g.JobID, g.JobType, g.RequestID, g.TraceParent).Int("attempt", g.Attempt)
 }
 
 // runInTurn calls the handler once fewer than the allowed number are at work.
@@ -149,7 +173,7 @@ func (w *Worker) runHandler(ctx context.Context, i *item) (Result, error) {
 	go func() {
 		defer func() {
 			if p := recover(); p != nil {
-				w.log.Error().Str(telemetry.FieldJobID, g.JobID).Interface("panic", p).Bytes("stack", debug.Stack()).Msg("a handler panicked")
+				ofRun(w.log.Error(), g).Str("panic", fault.PanicText(p)).Bytes("stack", debug.Stack()).Msg("a handler panicked")
 				done <- handled{err: fmt.Errorf("the handler panicked: %v", p)}
 			}
 		}()

@@ -109,6 +109,12 @@ func (h *heldJobs) has(i *item) bool {
 	return held
 }
 
+func (h *heldJobs) len() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.items)
+}
+
 func (h *heldJobs) running(i *item) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()

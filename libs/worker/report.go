@@ -52,7 +52,7 @@ func (w *Worker) reportTo(ctx context.Context, subject string, timeout time.Dura
 	}
 	for k, i := range items {
 		if err == nil && k < len(reply.Verdicts) && !reply.Verdicts[k].Accepted {
-			w.log.Warn().Str(telemetry.FieldJobID, i.jobID).Str("status", string(reply.Verdicts[k].Status)).
+			ofRun(w.log.Warn(), i.grant).Str("status", string(reply.Verdicts[k].Status)).
 				Msg("a result was refused: the job is no longer this worker's")
 		}
 		w.letGo(i, err != nil)

@@ -21,6 +21,17 @@ type platform struct {
 	http, nats, database string
 	// data is the folder that NEXUS_DATA_DIR names.
 	data string
+	// processes are those it runs in.
+	processes []*process
+}
+
+// log is what all processes have logged.
+func (p platform) log() string {
+	var all strings.Builder
+	for _, one := range p.processes {
+		all.WriteString(one.log())
+	}
+	return all.String()
 }
 
 // maxPayload is small enough for the NATS door to be asked for more.
@@ -39,7 +50,7 @@ func oneProcess(t testing.TB, more ...string) platform {
 	database, dir := testkit.EmptyDatabase(t), dataDir(t)
 	env := append(freePorts(), "NEXUS_DATA_DIR="+dir, "NEXUS_DATABASE_URL="+database, "NEXUS_CORPUS_ROOT="+corpusRoot(t), maxPayload, privateWebhooks, patientSync)
 	p := launch(t, t.TempDir(), append(env, more...), "up")
-	return platform{http: p.http, nats: p.nats, database: database, data: dir}
+	return platform{http: p.http, nats: p.nats, database: database, data: dir, processes: []*process{p}}
 }
 
 // sevenProcesses starts a NATS server and every service as a process of its own.
@@ -50,9 +61,10 @@ func sevenProcesses(t testing.TB, more ...string) platform {
 	env := append(freePorts(), "NEXUS_NATS_URL="+server.nats, "NEXUS_NATS_KEYS_DIR="+dir+"/keys", "NEXUS_DATA_DIR="+dir,
 		"NEXUS_DATABASE_URL="+database, "NEXUS_CORPUS_ROOT="+corpusRoot(t), maxPayload, privateWebhooks, patientSync)
 	env = append(env, more...)
-	out := platform{nats: server.nats, database: database, data: dir}
+	out := platform{nats: server.nats, database: database, data: dir, processes: []*process{server}}
 	for _, service := range []string{"auth", "audit", "jobs", "corpus", "plugins", "webhooks", "gateway"} {
 		p := launch(t, t.TempDir(), env, service)
+		out.processes = append(out.processes, p)
 		if service == "gateway" {
 			out.http = p.http
 		}

@@ -36,6 +36,7 @@ func operations() []operation {
 		"POST /api/v1/auth/keys":         `{"owner":"new","role":"viewer"}`,
 		"PATCH /api/v1/auth/keys/{id}":   `{"enabled":false}`,
 		"PUT /api/v1/features/{name}":    `{"enabled":false}`,
+		"PUT /api/v1/log-level":          `{"level":"info"}`,
 		"POST /api/v1/jobs/batch":        `{"jobs":[{"job_type":"analyze"}]}`,
 		"POST /api/v1/jobs/retry":        `{"status":"failed"}`,
 		"POST /api/v1/job-types":         `{"name":"brew_tea","queue":"kitchen"}`,

@@ -33,6 +33,7 @@ import (
 	"nexus.internal/services/gateway/internal/eventstream"
 	"nexus.internal/services/gateway/internal/httpapi"
 	"nexus.internal/services/gateway/internal/limit"
+	"nexus.internal/services/gateway/internal/loglevel"
 	"nexus.internal/services/gateway/internal/quota"
 	"nexus.internal/services/gateway/internal/readiness"
 	"nexus.internal/services/gateway/internal/submit"
@@ -214,7 +215,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	server := httpapi.New(opts, httpapi.Deps{
 		NC: deps.NC, Listener: deps.Listener, Readiness: readiness.New(deps.NC, deps.JS, pub, deps.Log, deps.Now),
 		Accepted: accepted.New(deps.NC, pub, deps.Now), Admission: admit, Submitter: sized, Watcher: watcher, Events: events,
-		Decisions: decisions, Limits: limits, Buckets: buckets, Log: deps.Log, Tracer: deps.Tracer, Now: deps.Now,
+		Decisions: decisions, Limits: limits, Buckets: buckets, LogLevels: loglevel.New(deps.NC, pub, deps.Now), Log: deps.Log, Tracer: deps.Tracer, Now: deps.Now,
 	})
 	parts := []run.Component{admit, buckets, decisions, submitter}
 	if deps.NATSDoor {

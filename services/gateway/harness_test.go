@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -125,6 +126,7 @@ func newWorld(t testing.TB) *world {
 		w.service(service, subjects...)
 	}
 	w.recorder()
+	w.logLevels()
 	return w
 }
 
@@ -238,6 +240,27 @@ func (w *world) defaults() {
 		contract.RPCCorpusFetchSeed:     always(contract.SeedReply{DocumentID: new(uuid.NewString())}),
 		contract.RPCCorpusIntegrity:     always(contract.GraphIntegrity{}),
 	}
+}
+
+// logLevels plays a process that answers for two of its services, unless another is
+// asked for.
+func (w *world) logLevels() {
+	sub, err := w.nc.Subscribe(contract.SubjectLogLevel, func(msg *nats.Msg) {
+		var req contract.LogLevelRequest
+		if json.Unmarshal(msg.Data, &req) != nil {
+			return
+		}
+		for _, service := range []string{"jobs", "audit"} {
+			if req.Service != "" && req.Service != service {
+				continue
+			}
+			if body, err := json.Marshal(contract.LogLevel{Service: service, Instance: "w-1", Level: cmp.Or(req.Level, "info")}); err == nil {
+				_ = msg.Respond(body)
+			}
+		}
+	})
+	require.NoError(w.t, err)
+	w.t.Cleanup(func() { _ = sub.Unsubscribe() })
 }
 
 func always(v any) answer { return func(json.RawMessage) (any, error) { return v, nil } }

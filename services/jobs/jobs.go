@@ -22,6 +22,7 @@ import (
 	"nexus.internal/libs/worker"
 	"nexus.internal/services/jobs/internal/catalog"
 	"nexus.internal/services/jobs/internal/job"
+	"nexus.internal/services/jobs/internal/journal"
 	"nexus.internal/services/jobs/internal/lifecycle"
 	"nexus.internal/services/jobs/internal/prune"
 	"nexus.internal/services/jobs/internal/record"
@@ -110,6 +111,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	pub := bus.NewPublisher(deps.JS, "jobs", deps.Now)
 	box := outbox.New(deps.DB, "jobs", pub, deps.Log)
 	st := store.New(deps.DB, box, deps.Now)
+	st.Observe(journal.Write(deps.Log))
 	types := catalog.New(st, deps.Log)
 	sched := schedule.New(st, deps.JS, types, time.Duration(cfg.PollSeconds*float64(time.Second)), deps.Worker.Lease(), deps.Worker.Name, deps.Log)
 	life := lifecycle.New(st, types, lifecycle.Limits{

@@ -68,7 +68,7 @@ func permissions(service string) embednats.Permissions {
 		hear(inboxPrefix(systemUser) + ".>")
 		return p
 	}
-	hear(inboxPrefix(service)+".>", "nexus.rpc."+service+".>", "$SRV.>")
+	hear(inboxPrefix(service)+".>", "nexus.rpc."+service+".>", "$SRV.>", contract.SubjectLogLevel)
 	say("nexus.dead." + service + ".>")
 	consume := func(c consumer) {
 		say("$JS.API.CONSUMER.INFO."+c.stream+"."+c.durable, "$JS.API.CONSUMER.MSG.NEXT."+c.stream+"."+c.durable, "$JS.ACK."+c.stream+"."+c.durable+".>")
@@ -106,7 +106,8 @@ func permissions(service string) embednats.Permissions {
 		for _, s := range contract.Streams() {
 			say(contract.StreamInfo(s.Name))
 		}
-		say(contract.PatternCommands, contract.PatternAccepted, contract.AcceptedGet+contract.PatternAccepted, "nexus.events.auth.>", "nexus.events.submit.>", "nexus.rpc.>", contract.SubjectPeers, contract.EventsGet)
+		say(contract.PatternCommands, contract.PatternAccepted, contract.AcceptedGet+contract.PatternAccepted, "nexus.events.auth.>", "nexus.events.submit.>", "nexus.rpc.>", contract.SubjectPeers, contract.EventsGet,
+			contract.SubjectLogLevel, contract.LogEvents)
 		hear(contract.PatternEvents, contract.SubjectPeers)
 	}
 	return p

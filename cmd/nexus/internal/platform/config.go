@@ -8,14 +8,18 @@ package platform
 import (
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"nexus.internal/libs/config"
 	"nexus.internal/libs/contract"
 	"nexus.internal/libs/pg"
+	"nexus.internal/libs/telemetry"
 	"nexus.internal/libs/token"
 	"nexus.internal/libs/worker"
 	"nexus.internal/services/audit"
@@ -49,8 +53,10 @@ type Config struct {
 	NATSListen      string     `env:"NATS_LISTEN" envDefault:"127.0.0.1:4222" doc:"Where the NATS server inside the process listens for clients; port -1 picks a free one, \"off\" closes the door."`
 	NATSKeys        string     `env:"NATS_KEYS_DIR" doc:"The folder with the services' NATS keys. Empty: DATA_DIR/keys for the server inside the process, no keys for another one."`
 	SchemaMode      SchemaMode `env:"SCHEMA_MANAGEMENT_MODE" doc:"auto_create, migrate_only or off. Default: auto_create in dev and test, migrate_only in prod."`
-	LogLevel        string     `env:"LOG_LEVEL" envDefault:"info" doc:"trace, debug, info, warn or error."`
+	LogLevel        string     `env:"LOG_LEVEL" envDefault:"info" doc:"trace, debug, info, warn or error. It is read again on SIGHUP, and can be changed at PUT /api/v1/log-level."`
+	LogFormat       string     `env:"LOG_FORMAT" envDefault:"auto" doc:"How entries of the log are written: json, text for people, or auto, which is text on a terminal and json anywhere else."`
 	OTLPEndpoint    string     `env:"OTLP_ENDPOINT" doc:"Where traces are sent, OTLP over HTTP, for example http://127.0.0.1:4318. Empty: no traces."`
+	TraceRatio      float64    `env:"TRACE_SAMPLE_RATIO" envDefault:"1" doc:"The share of traces that is kept, from 0 to 1, of those that begin in Nexus. A client that sends a traceparent decides for its own."`
 	PprofAddr       string     `env:"PPROF_ADDR" doc:"Where Go profiles are served, for example 127.0.0.1:6060. Whoever reaches it sees the program's memory. Empty: nowhere."`
 	ShutdownGrace   int        `env:"SHUTDOWN_GRACE_SECONDS" envDefault:"30" doc:"How long each part may take to drain when the process stops, in seconds."`
 	CommandWait     int        `env:"COMMAND_WAIT_SECONDS" envDefault:"60" doc:"How long commands that end by themselves, such as migrate, wait for Postgres and NATS, in seconds. Services wait until they are told to stop."`
@@ -111,15 +117,19 @@ func (c *Config) Validate() error {
 	if n := c.StreamsMaxBytes; n != 0 && (n < contract.MinStreamBytes || n > contract.MaxStreamBytes) {
 		errs = append(errs, fmt.Errorf("NEXUS_STREAMS_MAX_BYTES is %d: want %d to %d, or 0", n, contract.MinStreamBytes, int64(contract.MaxStreamBytes)))
 	}
+	if !(c.TraceRatio >= 0 && c.TraceRatio <= 1) {
+		errs = append(errs, fmt.Errorf("NEXUS_TRACE_SAMPLE_RATIO is %g: want 0 to 1", c.TraceRatio))
+	}
 	errs = append(errs, c.checkAddresses())
 	if c.Gateway.Leaving() > 0 && c.Gateway.Leaving() >= c.grace() {
 		errs = append(errs, fmt.Errorf("NEXUS_HTTP_NOT_READY_SECONDS and NEXUS_HTTP_CLOSING_SECONDS are %s together: want less than NEXUS_SHUTDOWN_GRACE_SECONDS, which is %d",
 			c.Gateway.Leaving(), c.ShutdownGrace))
 	}
-	switch c.LogLevel {
-	case "trace", "debug", "info", "warn", "error":
-	default:
-		errs = append(errs, fmt.Errorf("NEXUS_LOG_LEVEL is %q: want trace, debug, info, warn or error", c.LogLevel))
+	if err := telemetry.CheckLevel(c.LogLevel); err != nil {
+		errs = append(errs, fmt.Errorf("NEXUS_LOG_LEVEL: %w", err))
+	}
+	if err := telemetry.CheckFormat(telemetry.Format(c.LogFormat)); err != nil {
+		errs = append(errs, fmt.Errorf("NEXUS_LOG_FORMAT: %w", err))
 	}
 	for _, part := range []config.Validator{c.DB, c.Worker, c.Tokens, c.Auth, c.Jobs, c.Corpus, c.Plugins, c.Audit, c.Gateway, c.Webhooks} {
 		errs = append(errs, part.Validate())
@@ -169,6 +179,20 @@ func (c *Config) checkNATSURL() error {
 		}
 	}
 	return nil
+}
+
+// Logs makes the loggers of a process that writes its log to w.
+func (c *Config) Logs(w io.Writer) (*telemetry.Logs, error) {
+	return telemetry.NewLogs(w, c.LogLevel, telemetry.Format(c.LogFormat))
+}
+
+// logger is that of a command, which writes its log to w.
+func (c *Config) logger(w io.Writer) (zerolog.Logger, error) {
+	logs, err := c.Logs(w)
+	if err != nil {
+		return zerolog.Nop(), err
+	}
+	return logs.Logger(programLog), nil
 }
 
 func (c *Config) commandWait() time.Duration { return time.Duration(c.CommandWait) * time.Second }

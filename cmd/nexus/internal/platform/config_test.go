@@ -145,7 +145,7 @@ func TestWhatCannotStartSaysWhy(t *testing.T) {
 	require.ErrorContains(t, run(map[string]string{"NEXUS_DATA_DIR": dir, "NEXUS_DATABASE_URL": testkit.EmptyDatabase(t), "NEXUS_NATS_LISTEN": "off"}, true, "weather"), "migrations of weather")
 
 	bad := load(t, map[string]string{"NEXUS_NATS_URL": "nats://127.0.0.1:1"})
-	require.ErrorContains(t, platform.RunNATS(t.Context(), bad, io.Discard, func(platform.Running) {}), "NEXUS_NATS_URL must not be set")
+	require.ErrorContains(t, platform.RunNATS(t.Context(), platform.Options{Config: bad, Log: io.Discard, Ready: func(platform.Running) {}}), "NEXUS_NATS_URL must not be set")
 }
 
 // A server without the room says which setting asks for less.
@@ -183,7 +183,7 @@ func TestNATSAloneServesUntilItIsStopped(t *testing.T) {
 	cfg := load(t, map[string]string{"NEXUS_DATA_DIR": dir, "NEXUS_NATS_LISTEN": "127.0.0.1:-1", "NEXUS_STREAMS_MAX_BYTES": "1073741824"})
 	ready, done := make(chan platform.Running, 1), make(chan error, 1)
 	go func() {
-		done <- platform.RunNATS(ctx, cfg, io.Discard, func(r platform.Running) { ready <- r })
+		done <- platform.RunNATS(ctx, platform.Options{Config: cfg, Log: io.Discard, Ready: func(r platform.Running) { ready <- r }})
 	}()
 	address := testkit.Receive(t, ready).NATSURL
 	require.Contains(t, address, "nats://127.0.0.1:")

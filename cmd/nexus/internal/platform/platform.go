@@ -29,8 +29,10 @@ type Options struct {
 	// Embedded lets the process bring the servers that no setting names.
 	Embedded bool
 	Version  string
-	// Log receives the logs of all services, as JSON lines.
+	// Log receives the logs of all services.
 	Log io.Writer
+	// Levels are log levels that all services have from then on; nil for none.
+	Levels <-chan NewLevel
 	// Spans receives the spans of all services; nil traces nothing. It is not
 	// shut down here.
 	Spans sdktrace.SpanProcessor
@@ -53,6 +55,7 @@ type process struct {
 	opts   Options
 	infra  *infrastructure
 	worker worker.Settings
+	logs   *telemetry.Logs
 	// lobby is where the gateway serves; nil without one.
 	lobby *lobby
 	open  []*base
@@ -68,11 +71,13 @@ func Run(ctx context.Context, opts Options) (err error) {
 	if err := opts.Config.CheckFor(opts.Services); err != nil {
 		return fmt.Errorf("the settings are not fit for production: %w", err)
 	}
-	log, err := telemetry.NewLogger(opts.Log, opts.Config.LogLevel, "nexus")
+	logs, err := opts.Config.Logs(opts.Log)
 	if err != nil {
 		return err
 	}
-	p := &process{opts: opts, worker: opts.Config.Worker, infra: newInfrastructure(opts.Config, log, opts.workers.limitOfWait(opts.Config))}
+	log := logs.Logger(programLog)
+	defer followLevels(logs, log, opts.Levels)()
+	p := &process{opts: opts, worker: opts.Config.Worker, logs: logs, infra: newInfrastructure(opts.Config, log, opts.workers.limitOfWait(opts.Config))}
 	if p.worker.Name == "" {
 		if p.worker.Name, err = worker.NewIdentity(); err != nil {
 			return err
@@ -91,15 +96,17 @@ func Run(ctx context.Context, opts Options) (err error) {
 		}
 		return err
 	}
-	log.Info().Strs("services", opts.Services).Str("version", opts.Version).Msg("starting")
+	log.Info().Strs("services", opts.Services).Str("version", opts.Version).Str(telemetry.FieldWorker, p.worker.Name).Msg("starting")
 	grace := time.Duration(opts.Config.ShutdownGrace) * time.Second
+	var told time.Time
 	err = run.NewSupervisor(log, grace, parts...).
 		OnReady(func() { log.Info().Msg("ready"); opts.Ready(p.running()) }).
-		OnStop(func() { log.Info().Msg("stopping") }).
+		OnStop(func() { told = time.Now(); log.Info().Msg("stopping") }).
 		Run(ctx)
 	if err != nil {
 		return fmt.Errorf("run: %w", err)
 	}
+	log.Info().Dur("took_ms", time.Since(told)).Msg("everything has drained")
 	return nil
 }
 
@@ -135,7 +142,7 @@ func (p *process) parts(ctx context.Context) ([]run.Component, error) {
 // Create makes schemas, streams and consumers, and returns. Schemas that a newer
 // program has migrated are returned and left as they are.
 func Create(ctx context.Context, cfg Config, logTo io.Writer, schemas []string) (newer []migrations.Ahead, err error) {
-	log, err := telemetry.NewLogger(logTo, cfg.LogLevel, "nexus")
+	log, err := cfg.logger(logTo)
 	if err != nil {
 		return nil, err
 	}
@@ -163,7 +170,7 @@ func (p *process) running() Running {
 func (p *process) close(ctx context.Context) error {
 	var errs []error
 	for i := len(p.open) - 1; i >= 0; i-- {
-		errs = append(errs, p.open[i].close(ctx))
+		errs = append(errs, p.open[i].close())
 	}
 	if p.lobby != nil {
 		// Served listeners are closed already.
@@ -174,7 +181,7 @@ func (p *process) close(ctx context.Context) error {
 
 // Remove drops schemas with everything in them, and returns.
 func Remove(ctx context.Context, cfg Config, logTo io.Writer, schemas []string) error {
-	log, err := telemetry.NewLogger(logTo, cfg.LogLevel, "nexus")
+	log, err := cfg.logger(logTo)
 	if err != nil {
 		return err
 	}
@@ -191,7 +198,7 @@ func Remove(ctx context.Context, cfg Config, logTo io.Writer, schemas []string) 
 // VerifyAudit holds the audit trail to its chain. It needs the database alone:
 // the one of the settings, or the private one while nothing else runs it.
 func VerifyAudit(ctx context.Context, cfg Config, logTo io.Writer, r audit.Range) (v audit.Verified, err error) {
-	log, err := telemetry.NewLogger(logTo, cfg.LogLevel, "nexus")
+	log, err := cfg.logger(logTo)
 	if err != nil {
 		return v, err
 	}
@@ -218,11 +225,14 @@ func VerifyAudit(ctx context.Context, cfg Config, logTo io.Writer, r audit.Range
 
 // RunNATS runs the NATS server of the platform alone, with the accounts, users
 // and rights the services need, until ctx ends.
-func RunNATS(ctx context.Context, cfg Config, logTo io.Writer, ready func(Running)) error {
-	log, err := telemetry.NewLogger(logTo, cfg.LogLevel, "nats")
+func RunNATS(ctx context.Context, opts Options) error {
+	cfg := opts.Config
+	logs, err := cfg.Logs(opts.Log)
 	if err != nil {
 		return err
 	}
+	log := logs.Logger("nats")
+	defer followLevels(logs, log, opts.Levels)()
 	if cfg.NATSURL != "" || cfg.NATSListen == natsListenOff {
 		return errors.New("`nexus nats` runs a server of its own: NEXUS_NATS_URL must not be set, and NEXUS_NATS_LISTEN must not be off")
 	}
@@ -237,7 +247,7 @@ func RunNATS(ctx context.Context, cfg Config, logTo io.Writer, ready func(Runnin
 	if err := in.makeStreams(ctx); err != nil {
 		return err
 	}
-	ready(Running{NATSURL: in.nats.ClientURL()})
+	opts.Ready(Running{NATSURL: in.nats.ClientURL()})
 	<-ctx.Done()
 	return nil
 }

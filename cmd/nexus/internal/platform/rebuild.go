@@ -14,7 +14,6 @@ import (
 	"nexus.internal/libs/contract"
 	"nexus.internal/libs/pg"
 	"nexus.internal/libs/run"
-	"nexus.internal/libs/telemetry"
 	"nexus.internal/services/jobs"
 )
 
@@ -26,7 +25,7 @@ const checkBrokerEvery = 10 * time.Second
 // need: the streams, the consumers, and the run messages that are gone. It may
 // run while the platform does.
 func RebuildBroker(ctx context.Context, cfg Config, logTo io.Writer) error {
-	log, err := telemetry.NewLogger(logTo, cfg.LogLevel, "nexus")
+	log, err := cfg.logger(logTo)
 	if err != nil {
 		return err
 	}

@@ -51,17 +51,12 @@ type base struct {
 }
 
 // close gives back what the service used, after its components have stopped.
-func (b *base) close(ctx context.Context) error {
+func (b *base) close() error {
 	if b.db != nil {
 		b.db.Close()
 	}
 	err := b.nc.FlushTimeout(time.Second)
 	b.nc.Close()
-	if b.tracer != nil {
-		if flushErr := b.tracer.Flush(ctx); flushErr != nil {
-			return fmt.Errorf("send the last traces: %w", flushErr)
-		}
-	}
 	if err != nil {
 		return fmt.Errorf("flush NATS: %w", err)
 	}
@@ -69,11 +64,9 @@ func (b *base) close(ctx context.Context) error {
 }
 
 func (p *process) base(ctx context.Context, service string) (*base, error) {
-	b := &base{tracer: telemetry.NewProvider("nexus-"+service, p.opts.Version, p.opts.Spans)}
+	b := &base{tracer: telemetry.NewSampledProvider("nexus-"+service, p.opts.Version, p.opts.Spans, p.opts.Config.TraceRatio)}
+	b.log = p.logs.Logger(service)
 	var err error
-	if b.log, err = telemetry.NewLogger(p.opts.Log, p.opts.Config.LogLevel, service); err != nil {
-		return b, err
-	}
 	if b.nc, err = p.infra.connect(ctx, service, b.log); err != nil {
 		return b, err
 	}
@@ -103,14 +96,15 @@ func (p *process) build(ctx context.Context, service string) ([]run.Component, e
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", service, err)
 	}
+	var parts []run.Component
 	if p.opts.workers != nil {
-		return p.workerFor(service, b)
-	}
-	parts, err := p.components(ctx, service, b)
-	if err != nil {
+		if parts, err = p.workerFor(service, b); err != nil {
+			return nil, err
+		}
+	} else if parts, err = p.components(ctx, service, b); err != nil {
 		return nil, fmt.Errorf("start %s: %w", service, err)
 	}
-	return parts, nil
+	return append([]run.Component{p.logLevel(service, b)}, parts...), nil
 }
 
 type service interface{ Components() []run.Component }

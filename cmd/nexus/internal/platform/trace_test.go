@@ -74,6 +74,11 @@ func TestOneTraceFromRequestToAudit(t *testing.T) {
 		"nexus-jobs: INSERT",
 		"nexus-jobs: claim jobs",
 		"nexus-corpus: run ingest_batch",
+		"nexus-corpus: ingest file",
+		"nexus-corpus: read file",
+		"nexus-corpus: extract text",
+		"nexus-corpus: store file",
+		"nexus-corpus: atomise text",
 		"nexus-jobs: record results",
 		"nexus-jobs: WITH",
 		"nexus-audit: keep events",
@@ -106,4 +111,84 @@ func TestOneTraceFromRequestToAudit(t *testing.T) {
 		return out
 	}
 	testkit.Eventually(t, func() bool { return len(missing()) == 0 }, "the trace lacks spans: "+strings.Join(missing(), ", "))
+}
+
+// The request id goes along with the trace. Any run but the first has a trace of its
+// own, linked to that of the submit, and what follows it is there.
+func TestARepeatedRunHasATraceOfItsOwn(t *testing.T) {
+	t.Parallel()
+	exporter := tracetest.NewInMemoryExporter()
+	running := start(t, nil, sdktrace.NewSimpleSpanProcessor(exporter))
+	const traceID = "1af7651916cd43dd8448eb211c80319c"
+	send := func(method, path, body string, key string) {
+		req, err := http.NewRequestWithContext(t.Context(), method, "http://"+running.HTTPAddr+path, strings.NewReader(body))
+		require.NoError(t, err)
+		req.Header.Set("X-Nexus-API-Key", key)
+		req.Header.Set("Content-Type", "application/json")
+		resp, err := http.DefaultClient.Do(req)
+		require.NoError(t, err)
+		answer, err := io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		require.Less(t, resp.StatusCode, 300, "%s", answer)
+	}
+	// Nobody has a handler for it, so every run fails.
+	send(http.MethodPost, "/api/v1/job-types", `{"name":"fails","queue":"corpus","backoff_seconds":[1]}`, "nexus-dev-admin-key")
+	testkit.Eventually(t, func() bool {
+		resp, err := http.DefaultClient.Do(submitFails(t, running.HTTPAddr, traceID))
+		return err == nil && resp.Body.Close() == nil && resp.StatusCode == http.StatusOK
+	}, "the job was not taken")
+
+	runs := func() (out []tracetest.SpanStub) {
+		for _, s := range exporter.GetSpans() {
+			if s.Name == "run fails" {
+				out = append(out, s)
+			}
+		}
+		return out
+	}
+	testkit.Eventually(t, func() bool { return len(runs()) == 3 }, "the job was not run three times")
+	first, again := runs()[0], runs()[1:]
+	require.Equal(t, traceID, first.SpanContext.TraceID().String())
+	seen := map[string]bool{traceID: true}
+	for _, s := range again {
+		id := s.SpanContext.TraceID().String()
+		require.False(t, seen[id], "it is not a trace of its own")
+		seen[id] = true
+		require.False(t, s.Parent.IsValid())
+		require.Len(t, s.Links, 1)
+		require.Equal(t, traceID, s.Links[0].SpanContext.TraceID().String())
+		testkit.Eventually(t, func() bool {
+			for _, other := range exporter.GetSpans() {
+				if other.SpanContext.TraceID().String() == id && other.Name == "keep events" {
+					return true
+				}
+			}
+			return false
+		}, "the events of the run are not in its trace")
+	}
+	verified := false
+	for _, s := range exporter.GetSpans() {
+		if s.SpanContext.TraceID().String() != traceID {
+			continue
+		}
+		for _, a := range s.Attributes {
+			if a.Key == "nexus.request_id" {
+				require.Equal(t, "r-4711", a.Value.AsString(), s.Name)
+				verified = verified || strings.HasPrefix(s.Name, "nexus.rpc.auth.")
+			}
+		}
+	}
+	require.True(t, verified, "the request id did not reach the auth service")
+}
+
+func submitFails(t *testing.T, address, traceID string) *http.Request {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+address+"/api/v1/jobs/submit", strings.NewReader(`{"job_type":"fails","max_attempts":3}`))
+	require.NoError(t, err)
+	req.Header.Set("X-Nexus-API-Key", "nexus-dev-operator-key")
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("X-Request-ID", "r-4711")
+	req.Header.Set("traceparent", "00-"+traceID+"-b7ad6b7169203331-01")
+	return req
 }

@@ -193,7 +193,9 @@ func TestWhatWaitingCannotMend(t *testing.T) {
 	cfg := load(t, map[string]string{"NEXUS_DATA_DIR": ours, "NEXUS_NATS_LISTEN": "127.0.0.1:-1"})
 	ctx, cancel := context.WithCancel(t.Context())
 	ready, stopped := make(chan platform.Running, 1), make(chan error, 1)
-	go func() { stopped <- platform.RunNATS(ctx, cfg, io.Discard, func(r platform.Running) { ready <- r }) }()
+	go func() {
+		stopped <- platform.RunNATS(ctx, platform.Options{Config: cfg, Log: io.Discard, Ready: func(r platform.Running) { ready <- r }})
+	}()
 	nats := testkit.Receive(t, ready).NATSURL
 	_, err := embednats.LoadOrCreateKeys(theirs, "jobs", "admin")
 	require.NoError(t, err)

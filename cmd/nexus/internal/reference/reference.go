@@ -136,5 +136,6 @@ func wire() string {
 	}
 	fmt.Fprintf(&b, "| `nexus.events.feature.%s.<feature>` | `%s` |\n", contract.WhatUpdated, contract.EventType(contract.AreaFeature, contract.WhatUpdated))
 	fmt.Fprintf(&b, "| `nexus.events.%s.%s.<mode>` | `%s` |\n", contract.AreaGovernance, contract.WhatEvaluate, contract.EventType(contract.AreaGovernance, contract.WhatEvaluate))
+	fmt.Fprintf(&b, "| `nexus.events.%s.%s.<service>` | `%s` |\n", contract.AreaLog, contract.WhatLevel, contract.EventType(contract.AreaLog, contract.WhatLevel))
 	return b.String()
 }

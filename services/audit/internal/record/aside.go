@@ -69,7 +69,9 @@ func (a *Aside) Put(msg *message.Message, reason string, cause error) error {
 	if err := a.pub.Publish(subject, letter); err != nil {
 		return fmt.Errorf("set aside message %d of %s: %w", d.Sequence, d.Stream, err)
 	}
-	a.log.Warn().Err(cause).Str(telemetry.FieldSubject, d.Subject).Uint64("sequence", d.Sequence).Msg("a message was set aside as a dead letter")
+	// The letter says why; that may repeat what the message holds.
+	a.log.Warn().Str("reason", reason).Str(telemetry.FieldSubject, d.Subject).Uint64("sequence", d.Sequence).
+		Str(telemetry.FieldTraceID, telemetry.TraceID(telemetry.FromHeader(msg.Context(), d.Header))).Msg("a message was set aside as a dead letter")
 	return nil
 }
 

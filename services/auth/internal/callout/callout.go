@@ -188,6 +188,7 @@ func (s *Service) decide(ctx context.Context, request *jwt.AuthorizationRequestC
 		response.Error = "Missing or invalid API key"
 		return response
 	}
+	s.log.Debug().Str("address", request.ClientInformation.Host).Msg("a NATS client was let in")
 	response.Jwt = token
 	return response
 }

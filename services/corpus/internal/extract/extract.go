@@ -11,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"nexus.internal/libs/contract"
+	"nexus.internal/libs/fault"
 	"nexus.internal/services/corpus/internal/pdf"
 	"nexus.internal/services/corpus/internal/picture"
 	"nexus.internal/services/corpus/internal/plaintext"
@@ -50,7 +51,7 @@ func New(pdfs *pdf.Reader, log zerolog.Logger) *Extractor {
 func (e *Extractor) Extract(ctx context.Context, path string, kind contract.Modality, data []byte) (content Content, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			e.log.Error().Str("path", path).Interface("panic", p).Bytes("stack", debug.Stack()).Msg("a file made its reader panic")
+			e.log.Error().Str("path", path).Str("panic", fault.PanicText(p)).Bytes("stack", debug.Stack()).Msg("a file made its reader panic")
 			content, err = Content{}, Problem(fmt.Sprintf("is a broken %s file: it cannot be read", kind))
 		}
 	}()

@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/sync/errgroup"
 
 	"nexus.internal/libs/contract"
@@ -170,11 +173,17 @@ func (b *batch) ingest(ctx context.Context, file source.File, ref store.FileRef)
 			Reason: fmt.Sprintf("its modality, %s, was not asked for", kind),
 		})
 	}
+	ctx, whole := b.span(ctx, "ingest file", attribute.Int("nexus.file", ref.Position), attribute.String("nexus.modality", string(kind)))
+	defer whole.End()
+	_, span := b.span(ctx, "read file")
 	data, err := b.root.Read(file, b.cfg.MaxFileBytes)
+	end(span, err)
 	if err != nil {
 		return b.record(ctx, store.FileRecord{FileRef: ref, Status: contract.FileError, Reason: err.Error()})
 	}
-	d, err := b.documentOf(ctx, file.Path, kind, data)
+	extracting, span := b.span(ctx, "extract text")
+	d, err := b.documentOf(extracting, file.Path, kind, data)
+	end(span, err)
 	var problem extract.Problem
 	switch {
 	case errors.As(err, &problem):
@@ -184,15 +193,37 @@ func (b *batch) ingest(ctx context.Context, file source.File, ref store.FileRef)
 	case err != nil:
 		return err
 	}
-	if err := b.objects.Put(d.Checksum, data); err != nil {
-		return err
-	}
-	became, err := b.store.SaveDocument(ctx, ref, d, b.request.Force)
+	storing, span := b.span(ctx, "store file")
+	became, err := b.keep(storing, ref, d, data)
+	end(span, err)
 	if err != nil {
 		return err
 	}
 	b.tell(file.Path, became)
 	return nil
+}
+
+// keep stores the bytes of a file, and what was made of them.
+func (b *batch) keep(ctx context.Context, ref store.FileRef, d document.Document, data []byte) (contract.FileStatus, error) {
+	if err := b.objects.Put(d.Checksum, data); err != nil {
+		return "", err
+	}
+	return b.store.SaveDocument(ctx, ref, d, b.request.Force)
+}
+
+// span begins a span below that of the job. The path of the file is not told: it is
+// part of what the job is about.
+func (b *batch) span(ctx context.Context, name string, attributes ...attribute.KeyValue) (context.Context, trace.Span) {
+	tracer := trace.SpanFromContext(ctx).TracerProvider().Tracer("nexus.internal/services/corpus/ingest")
+	return tracer.Start(ctx, name, trace.WithAttributes(attributes...))
+}
+
+// end ends a span; what the error says may repeat the file.
+func end(span trace.Span, err error) {
+	if err != nil {
+		span.SetStatus(codes.Error, "")
+	}
+	span.End()
 }
 
 // documentOf makes a document of a file's bytes. An extract.Problem says why the

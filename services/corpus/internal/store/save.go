@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"go.opentelemetry.io/otel/trace"
 
 	"nexus.internal/libs/contract"
 	"nexus.internal/libs/pg"
@@ -125,6 +126,8 @@ func upsertDocument(ctx context.Context, tx *pg.Tx, d document.Document) error {
 // that they are never in memory together. It returns how many there are of each
 // level.
 func copyAtoms(ctx context.Context, tx *pg.Tx, d document.Document) (map[atom.Level]int, error) {
+	ctx, span := trace.SpanFromContext(ctx).TracerProvider().Tracer("nexus.internal/services/corpus/store").Start(ctx, "atomise text")
+	defer span.End()
 	counts := map[atom.Level]int{}
 	next, stop := iter.Pull(runsOf(atom.Atomize(d.Text, d.Selection.Levels)))
 	defer stop()

@@ -79,6 +79,9 @@ func platform() []Rule {
 		{get, "/api/v1/webhooks/{id}/deliveries", identity.Operator},
 		{post, "/api/v1/webhooks/{id}/deliveries/{delivery}/redeliver", identity.Operator},
 
+		{get, "/api/v1/log-level", identity.Admin},
+		{put, "/api/v1/log-level", identity.Admin},
+
 		{get, "/api/v1/audit/logs", identity.Admin},
 		{get, "/api/v1/audit/logs/export", identity.Admin},
 		{get, "/api/v1/dead-letters", identity.Admin},

@@ -75,6 +75,8 @@ func sentences() map[string]string {
 		"document-integrity":    "Counts the graph of a document and says whether it agrees with the document.",
 		"list-audit":            "Lists what was done by whom; filters combine.",
 		"export-audit":          "Streams the entries that match as JSON lines. The last line says `\"complete\":true`; without it something is missing.",
+		"list-log-levels":       "Lists the log level of each service in each process.",
+		"set-log-level":         "Changes the log level of every process at once, or of those of one service. It holds until a process ends or reads its settings again.",
 		"list-dead-letters":     "Lists the messages that were set aside, with the reason. Filters combine.",
 		"get-dead-letter":       "Reads a message that was set aside, with its headers and the beginning of its body.",
 		"replay-dead-letter":    "Publishes the message again where it was first published, once, unless it is forced.",
@@ -113,6 +115,7 @@ func requests() map[string]any {
 		"compose-remix":   object{"source_document_id": someID, "target_branch_id": otherID, "strategy": "interleave", "atom_levels": []any{"word"}},
 		"evaluate-policy": object{"candidate_output": "Nothing but peace.", "mode": "PUBLIC"},
 		"update-webhook":  object{"enabled": true, "rotate_secret": true},
+		"set-log-level":   object{"level": "debug", "service": "jobs"},
 	}
 }
 
@@ -147,7 +150,7 @@ func groups() map[string]string {
 		"Events":             "What happens, while it happens.",
 		"Job types":          "What kinds of jobs there are, and how they are run.",
 		"Jobs":               "Submitting, following and ending jobs.",
-		"Platform":           "Whether the process lives and can serve.",
+		"Platform":           "Whether the process lives and can serve, and what it logs.",
 		"Queues and workers": "Where jobs wait, and who runs them.",
 		"Webhooks":           "Events posted to a URL.",
 	}

@@ -17,6 +17,7 @@ import (
 
 	"nexus.internal/libs/bus"
 	"nexus.internal/libs/contract"
+	"nexus.internal/libs/telemetry"
 )
 
 const (
@@ -88,6 +89,11 @@ func (l *Ledger) Note(d Decision) {
 	if d.Actor == "" {
 		d.Actor = anonymous
 	}
+	l.write(d, l.count(d))
+}
+
+// count reports whether a decision is the first of its kind since the last telling.
+func (l *Ledger) count(d Decision) (first bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	k := d.kind()
@@ -99,9 +105,33 @@ func (l *Ledger) Note(d Decision) {
 	}
 	if c == nil {
 		l.open[k] = &counted{first: d, count: 1, since: l.now().UTC()}
-		return
+		return true
 	}
 	c.count++
+	return false
+}
+
+// write logs a decision. Who was let in is said at debug, and so is a refusal that
+// says what another one said a moment ago: whoever knocks without end must not fill
+// the log.
+func (l *Ledger) write(d Decision, first bool) {
+	level := zerolog.DebugLevel
+	if first && d.What != contract.WhatAuthSuccess {
+		level = zerolog.InfoLevel
+	}
+	e := l.log.WithLevel(level)
+	if !e.Enabled() {
+		return
+	}
+	e.Str("actor", d.Actor).Str("route", d.Endpoint).Str("address", d.Address)
+	for _, f := range [...]struct{ name, value string }{
+		{"role", d.Role}, {telemetry.FieldRequestID, d.RequestID}, {telemetry.FieldTraceID, telemetry.TraceIDOf(d.TraceParent)},
+	} {
+		if f.value != "" {
+			e.Str(f.name, f.value)
+		}
+	}
+	e.Msg("auth " + d.What)
 }
 
 // Name implements run.Component.

@@ -119,9 +119,9 @@ func (d *Door) Run(ctx context.Context, ready func()) error {
 func (d *Door) handle(msg *message.Message) {
 	ctx, cancel := context.WithTimeout(msg.Context(), handleWithin)
 	defer cancel()
-	ctx, span := d.tracer.Start(ctx, "NATS submit", trace.WithSpanKind(trace.SpanKindConsumer))
-	defer span.End()
 	from, ok := wmjs.DeliveryOf(ctx)
+	ctx, span := d.tracer.Start(telemetry.WithRequestID(ctx, requestID(from.Header)), "NATS submit", trace.WithSpanKind(trace.SpanKindConsumer))
+	defer span.End()
 	if !ok {
 		d.log.Error().Msg("a message without a delivery cannot be handled")
 		msg.Nack()

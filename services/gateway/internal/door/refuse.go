@@ -56,6 +56,8 @@ func (d *Door) refuse(ctx context.Context, from wmjs.Delivery, body []byte, caus
 	if err := d.bury(ctx, from, body, &kept); err != nil {
 		return err
 	}
+	d.log.Warn().Str("code", why.Code).Str("actor", owner).Str(telemetry.FieldSubject, from.Subject).Uint64("sequence", from.Sequence).
+		Str(telemetry.FieldRequestID, requestID(from.Header)).Str(telemetry.FieldTraceID, telemetry.TraceID(ctx)).Msg("a message was refused and became a dead letter")
 	data, err := json.Marshal(contract.Rejection{Owner: owner, JobType: jobType, Sequence: from.Sequence, Code: why.Code, Detail: why.Detail, RetryAfterSeconds: retryAfter})
 	if err != nil {
 		return fmt.Errorf("encode a rejection: %w", err)

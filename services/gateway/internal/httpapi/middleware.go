@@ -49,7 +49,7 @@ func (s *Server) observe(c *fiber.Ctx) error {
 	start := time.Now()
 	id := requestID(c.Get(headerRequestID))
 	c.Set(headerRequestID, id)
-	ctx := telemetry.WithTraceParent(c.UserContext(), c.Get("Traceparent"))
+	ctx := telemetry.WithRequestID(telemetry.WithTraceParent(c.UserContext(), c.Get("Traceparent")), id)
 	ctx, span := s.tracer.Start(withRequestID(ctx, id), "HTTP "+c.Method(), trace.WithSpanKind(trace.SpanKindServer),
 		trace.WithAttributes(attribute.String("http.request.method", c.Method()), attribute.String("nexus.request_id", id)))
 	defer span.End()
@@ -78,10 +78,11 @@ func (s *Server) observe(c *fiber.Ctx) error {
 // logRequest writes what identifies a request. The path is the route's pattern:
 // raw paths may hold anything.
 func (s *Server) logRequest(ctx context.Context, c *fiber.Ctx, level zerolog.Level, err error, took time.Duration) {
-	if s.log.GetLevel() > level {
+	e := s.log.WithLevel(level)
+	if !e.Enabled() {
 		return
 	}
-	s.log.WithLevel(level).Err(err).Dur("ms", took).Int("status", c.Response().StatusCode()).
+	e.Err(err).Dur("ms", took).Int("status", c.Response().StatusCode()).
 		Str(telemetry.FieldRequestID, requestIDOf(ctx)).Str(telemetry.FieldTraceID, telemetry.TraceID(ctx)).
 		Str("method", c.Method()).Str("route", c.Route().Path).Msg("request")
 }

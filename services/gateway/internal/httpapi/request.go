@@ -13,6 +13,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
 
+	"nexus.internal/libs/telemetry"
 	"nexus.internal/services/gateway/internal/ingress"
 	"nexus.internal/services/gateway/internal/reqbody"
 )
@@ -113,9 +114,7 @@ func (s *Server) answer(ctx *fasthttp.RequestCtx, p *Problem) {
 	ctx.Response.Header.SetContentType(problemType)
 	ctx.SetStatusCode(p.Status)
 	ctx.SetBody(p.encode())
-	if s.log.GetLevel() <= 0 {
-		s.log.Debug().Int("status", p.Status).Str("request_id", p.RequestID).Msg("a request could not be read")
-	}
+	s.log.Debug().Int("status", p.Status).Str(telemetry.FieldRequestID, p.RequestID).Msg("a request could not be read")
 }
 
 // bodyRefusal is how a body that was not taken looks to an outsider.

@@ -134,6 +134,7 @@ func (s *Server) routes() {
 	s.graphRoutes()
 	s.auditRoutes()
 	s.deadLetterRoutes()
+	s.logLevelRoutes()
 }
 
 type byID struct {

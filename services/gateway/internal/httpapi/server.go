@@ -97,6 +97,7 @@ type Deps struct {
 	Limits    Limits
 	Buckets   Bucket
 	Events    *eventstream.Hub
+	LogLevels LogLevels
 	Log       zerolog.Logger
 	Tracer    trace.TracerProvider
 	Now       func() time.Time

@@ -53,7 +53,13 @@ func (s *Submitter) SubmitBatch(ctx context.Context, subs []contract.Submission)
 	if err := s.sendWhole(ctx, cmd); err != nil {
 		return nil, err
 	}
-	return awaitAll(ctx, requests), nil
+	verdicts := awaitAll(ctx, requests)
+	for i, v := range verdicts {
+		if v.Code == "" {
+			s.write(subs[i], v)
+		}
+	}
+	return verdicts, nil
 }
 
 func awaitAll(ctx context.Context, requests []*request) []contract.SubmitVerdict {

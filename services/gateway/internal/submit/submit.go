@@ -19,6 +19,7 @@ import (
 	"nexus.internal/libs/bus"
 	"nexus.internal/libs/contract"
 	"nexus.internal/libs/fault"
+	"nexus.internal/libs/telemetry"
 )
 
 const (
@@ -104,7 +105,16 @@ func (s *Submitter) Submit(ctx context.Context, sub contract.Submission) (contra
 	if err := s.requests.Add(ctx, r); err != nil {
 		return contract.SubmitVerdict{}, fault.Wrap(fault.Unavailable, err, "The gateway is shutting down.")
 	}
-	return s.await(ctx, r)
+	v, err := s.await(ctx, r)
+	if err == nil {
+		s.write(sub, v)
+	}
+	return v, err
+}
+
+// write logs that a job was taken in.
+func (s *Submitter) write(sub contract.Submission, v contract.SubmitVerdict) {
+	telemetry.OfJob(s.log.Debug(), sub.JobID, sub.JobType, sub.RequestID, sub.TraceParent).Str("status", string(v.Status)).Msg("job taken in")
 }
 
 func (s *Submitter) await(ctx context.Context, r *request) (contract.SubmitVerdict, error) {

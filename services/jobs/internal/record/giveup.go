@@ -46,8 +46,10 @@ func (r *Recorder) giveUp(ctx context.Context, c *command, cause error) {
 	r.tries.Done(c.id())
 	for _, j := range c.jobs {
 		if err := r.reject(ctx, j); err != nil {
-			r.log.Error().Err(err).Str(telemetry.FieldJobID, j.JobID).Msg("could not tell an owner that a job came to nothing")
+			telemetry.OfJob(r.log.Error().Err(err), j.JobID, j.JobType, j.RequestID, j.TraceParent).Msg("could not tell an owner that a job came to nothing")
+			continue
 		}
+		telemetry.OfJob(r.log.Error(), j.JobID, j.JobType, j.RequestID, j.TraceParent).Msg("job cannot be recorded; its command becomes a dead letter")
 	}
 	r.bury(ctx, c.msg, reasonUnrecordable, cause)
 }
@@ -109,6 +111,8 @@ func (r *Recorder) bury(ctx context.Context, msg jetstream.Msg, word string, rea
 		r.nak(msg)
 		return
 	}
-	r.log.Error().Err(reason).Str(telemetry.FieldSubject, msg.Subject()).Msg("a command became a dead letter")
+	// The letter says why; that may repeat what the command holds.
+	r.log.Error().Str("reason", word).Str(telemetry.FieldSubject, msg.Subject()).Str("letter", subject).
+		Str(telemetry.FieldTraceID, telemetry.TraceID(telemetry.FromHeader(ctx, msg.Headers()))).Msg("a command became a dead letter")
 	r.ack(msg)
 }

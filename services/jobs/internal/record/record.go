@@ -296,7 +296,8 @@ func (r *Recorder) record(ctx context.Context, group []*command, atomic bool) {
 			r.record(ctx, []*command{c}, atomic)
 		}
 	case pg.IsBadData(err):
-		r.log.Error().Err(err).Msg("Postgres refuses the content of a command")
+		// What it says may repeat the content.
+		r.log.Error().Str("sqlstate", pg.State(err)).Msg("Postgres refuses the content of a command")
 		r.refuseAll(ctx, group[0])
 	case ctx.Err() != nil || pg.IsAway(err):
 		r.log.Warn().Err(err).Int("commands", len(group)).Msg("could not record jobs; their commands will come again")

@@ -14,7 +14,6 @@ import (
 
 	"nexus.internal/libs/contract"
 	"nexus.internal/libs/outbox"
-	"nexus.internal/libs/telemetry"
 	"nexus.internal/services/jobs/internal/store"
 )
 
@@ -115,10 +114,7 @@ func (s *Scheduler) DispatchDue(ctx context.Context) error {
 // RecoverExpired ends the runs of workers that went silent.
 func (s *Scheduler) RecoverExpired(ctx context.Context) error {
 	return s.all(ctx, func() (bool, outbox.Entry, error) {
-		n, more, entry, err := s.store.RecoverExpired(ctx, s.name, s.types.All())
-		if n > 0 && err == nil {
-			s.log.Warn().Int("jobs", n).Str(telemetry.FieldWorker, s.name).Msg("recovered jobs whose worker went silent")
-		}
+		_, more, entry, err := s.store.RecoverExpired(ctx, s.name, s.types.All())
 		return more, entry, err
 	})
 }

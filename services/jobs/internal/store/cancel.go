@@ -16,7 +16,7 @@ import (
 // Cancel ends a job that has not finished. It reports whether the job was
 // running, and whether anything changed; a finished job stays as it is.
 func (s *Store) Cancel(ctx context.Context, id uuid.UUID, actor string) (wasRunning, cancelled bool, entry outbox.Entry, err error) {
-	entry, err = s.inTx(ctx, func(tx *pg.Tx) (outbox.Entry, error) {
+	entry, err = s.change(ctx, func(tx *pg.Tx, note func(...changed)) (outbox.Entry, error) {
 		wasRunning, cancelled = false, false
 		locked, err := lock(ctx, tx, []uuid.UUID{id})
 		if err != nil {
@@ -34,6 +34,7 @@ func (s *Store) Cancel(ctx context.Context, id uuid.UUID, actor string) (wasRunn
 			return outbox.Entry{}, err
 		}
 		wasRunning, cancelled = c.Status == string(contract.StatusRunning), true
+		note(after...)
 		events, err := jobEvents(after, s.now().UTC())
 		if err != nil {
 			return outbox.Entry{}, err

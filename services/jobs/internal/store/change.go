@@ -64,6 +64,8 @@ type change struct {
 	worker  string
 	actor   string
 	runtime *int64
+	// runTrace is the trace of that attempt.
+	runTrace string
 	// token is the lease under which a worker reported it, where one did.
 	token *uuid.UUID
 }
@@ -127,7 +129,8 @@ func apply(ctx context.Context, tx *pg.Tx, changes []change) ([]changed, error) 
 			return nil, err
 		}
 		why := byID[c.ID]
-		c.Worker, c.Actor, c.ErrorText, c.token = why.worker, why.actor, why.errorText, why.token
+		c.Event, c.Worker, c.Actor, c.token, c.runTrace = why.event, why.worker, why.actor, why.token, why.runTrace
+		c.ErrorText, c.ErrorKind, c.ErrorCode = why.errorText, why.errorKind, why.errorCode
 		c.ready = why.delay == 0 && !contract.Status(c.Status).Finished()
 		out = append(out, c)
 	}

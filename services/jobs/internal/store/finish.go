@@ -36,7 +36,7 @@ type Verdict struct {
 // put off because something it needs is unavailable.
 func (s *Store) Finish(ctx context.Context, results []Finished, types map[string]contract.JobType, deferFor time.Duration) ([]Verdict, outbox.Entry, error) {
 	var verdicts []Verdict
-	entry, err := s.inTx(ctx, func(tx *pg.Tx) (outbox.Entry, error) {
+	entry, err := s.change(ctx, func(tx *pg.Tx, note func(...changed)) (outbox.Entry, error) {
 		var succeeded, others []Finished
 		for _, r := range results {
 			if r.Outcome == contract.OutcomeSucceeded {
@@ -57,6 +57,7 @@ func (s *Store) Finish(ctx context.Context, results []Finished, types map[string
 		if verdicts, err = judge(ctx, tx, results, all); err != nil {
 			return outbox.Entry{}, err
 		}
+		note(all...)
 		return s.tell(ctx, tx, all, types)
 	})
 	return verdicts, entry, err
@@ -106,11 +107,18 @@ func (s *Store) succeed(ctx context.Context, tx *pg.Tx, results []Finished) ([]c
 		if err != nil {
 			return nil, err
 		}
-		c.Worker, c.Actor, c.token = worker, worker, &token
+		c.Event, c.Worker, c.Actor, c.token = job.Succeed, worker, worker, &token
 		done = append(done, c)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("record successes: %w", err)
+	}
+	traces := make(map[uuid.UUID]string, n)
+	for _, r := range results {
+		traces[r.Lease.JobID] = r.TraceParent
+	}
+	for i := range done {
+		done[i].runTrace = traces[done[i].ID]
 	}
 	return done, addOutputs(ctx, tx, results, done)
 }
@@ -179,7 +187,7 @@ func (s *Store) fail(ctx context.Context, tx *pg.Tx, results []Finished, types m
 const snoozedTooOften = "the job was put off too often"
 
 func changeOf(r Finished, c current, t contract.JobType, deferFor time.Duration) change {
-	out := change{job: c, worker: r.Worker, actor: r.Worker, runtime: &r.RuntimeMS, token: &r.Token}
+	out := change{job: c, runTrace: r.TraceParent, worker: r.Worker, actor: r.Worker, runtime: &r.RuntimeMS, token: &r.Token}
 	asked := min(time.Duration(max(0, r.RetryAfterMS))*time.Millisecond, contract.MaxDelay)
 	switch {
 	case r.Outcome == contract.OutcomeReleased:
@@ -325,7 +333,8 @@ func (s *Store) tell(ctx context.Context, tx *pg.Tx, jobs []changed, types map[s
 	var ready []Dispatch
 	for _, c := range jobs {
 		if t, ok := types[c.JobType]; ok && c.ready {
-			ready = append(ready, Dispatch{JobID: c.ID, Type: t, Priority: c.Priority, TraceParent: deref(c.TraceParent)})
+			// It was started before: the run begins a trace of its own.
+			ready = append(ready, Dispatch{JobID: c.ID, Type: t, Priority: c.Priority})
 		}
 	}
 	runs, err := send(ctx, tx, ready)

@@ -76,7 +76,7 @@ func (s *Store) Claim(ctx context.Context, leases []Lease, lease time.Duration) 
 	}
 	ids, tokens, workers := leaseColumns(leases)
 	var granted []Granted
-	entry, err := s.inTx(ctx, func(tx *pg.Tx) (outbox.Entry, error) {
+	entry, err := s.change(ctx, func(tx *pg.Tx, note func(...changed)) (outbox.Entry, error) {
 		granted = granted[:0]
 		rows, err := tx.Query(ctx, claimJobs, ids, tokens, workers, string(t.To), lease.Seconds(), sources(t))
 		if err != nil {
@@ -97,6 +97,7 @@ func (s *Store) Claim(ctx context.Context, leases []Lease, lease time.Duration) 
 			}
 			granted = withRepeats(granted, again)
 		}
+		note(jobs...)
 		events, err := jobEvents(jobs, s.now().UTC())
 		if err != nil {
 			return outbox.Entry{}, err
@@ -121,14 +122,14 @@ func scanGrants(rows pgx.Rows) (jobs []changed, grants []Granted, err error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		c.Worker, c.Actor = worker, worker
+		c.Event, c.Worker, c.Actor = job.Claim, worker, worker
 		if payload != nil {
 			size = 0
 		}
 		jobs = append(jobs, c)
 		grants = append(grants, Granted{JobID: c.ID, Grant: contract.Grant{
 			JobID: c.ID.String(), JobType: c.JobType, LeaseToken: token.String(), Attempt: c.Attempt, MaxAttempts: c.MaxAttempts,
-			TimeoutSeconds: timeout, ExecutionMode: contract.ExecutionMode(mode), CreatedBy: c.CreatedBy, RequestID: deref(c.RequestID), TraceParent: deref(c.TraceParent), Payload: payload,
+			TimeoutSeconds: timeout, ExecutionMode: contract.ExecutionMode(mode), CreatedBy: c.CreatedBy, RequestID: deref(c.RequestID), TraceParent: deref(c.TraceParent), Repeated: c.Version > firstRun, Payload: payload,
 			PayloadBytes: size,
 		}})
 	}
@@ -137,6 +138,10 @@ func scanGrants(rows pgx.Rows) (jobs []changed, grants []Granted, err error) {
 	}
 	return jobs, grants, nil
 }
+
+// firstRun is the version that a job has while it is run for the first time: it was
+// recorded, and claimed.
+const firstRun = 2
 
 // grantedBefore finds the jobs that are leased under the tokens that ask.
 func grantedBefore(ctx context.Context, tx *pg.Tx, ids, tokens []uuid.UUID) ([]Granted, error) {

@@ -55,8 +55,17 @@ func jobEvent(c changed, now time.Time) contract.Event {
 	}
 	return contract.Event{
 		ID: contract.JobEventID(id, c.Version), Type: contract.EventType(contract.AreaJob, c.Status),
-		Time: now, Source: source, Actor: actor, RequestID: deref(c.RequestID), TraceParent: deref(c.TraceParent), Data: data,
+		Time: now, Source: source, Actor: actor, RequestID: deref(c.RequestID), TraceParent: c.happenedIn(), Data: data,
 	}
+}
+
+// happenedIn is the trace of a change: that of the submit until the end of the first
+// run, then that of the run which ended, where one did.
+func (c changed) happenedIn() string {
+	if c.Version <= firstRun+1 {
+		return deref(c.TraceParent)
+	}
+	return c.runTrace
 }
 
 // Dispatch is a job that is ready to be run.

@@ -101,7 +101,7 @@ var errRefused = errors.New("one of the jobs was refused")
 // them from being recorded.
 func (s *Store) Record(ctx context.Context, jobs []NewJob, atomic bool) ([]contract.SubmitVerdict, outbox.Entry, error) {
 	var verdicts []contract.SubmitVerdict
-	entry, err := s.inTx(ctx, func(tx *pg.Tx) (outbox.Entry, error) {
+	entry, err := s.change(ctx, func(tx *pg.Tx, note func(...changed)) (outbox.Entry, error) {
 		inserted, err := insert(ctx, tx, jobs)
 		if err != nil {
 			return outbox.Entry{}, err
@@ -125,7 +125,7 @@ func (s *Store) Record(ctx context.Context, jobs []NewJob, atomic bool) ([]contr
 		if atomic && anyRefused(verdicts) {
 			return outbox.Entry{}, errRefused
 		}
-		return s.announce(ctx, tx, fresh)
+		return s.announce(ctx, tx, fresh, note)
 	})
 	if errors.Is(err, errRefused) {
 		for i := range verdicts {
@@ -261,7 +261,7 @@ type freshJob struct {
 }
 
 // announce writes the run messages and events of new jobs.
-func (s *Store) announce(ctx context.Context, tx *pg.Tx, fresh []freshJob) (outbox.Entry, error) {
+func (s *Store) announce(ctx context.Context, tx *pg.Tx, fresh []freshJob, note func(...changed)) (outbox.Entry, error) {
 	var ready []Dispatch
 	jobs := make([]changed, len(fresh))
 	for i, n := range fresh {
@@ -274,6 +274,7 @@ func (s *Store) announce(ctx context.Context, tx *pg.Tx, fresh []freshJob) (outb
 			Hooked: present(n.Webhook != nil),
 		}
 	}
+	note(jobs...)
 	messages, err := runMessages(ready, 0)
 	if err != nil {
 		return outbox.Entry{}, err

@@ -17,7 +17,7 @@ import (
 
 // Requeue gives a failed or cancelled job all its attempts again.
 func (s *Store) Requeue(ctx context.Context, id uuid.UUID, actor string, types map[string]contract.JobType) (outbox.Entry, error) {
-	entry, err := s.inTx(ctx, func(tx *pg.Tx) (outbox.Entry, error) {
+	entry, err := s.change(ctx, func(tx *pg.Tx, note func(...changed)) (outbox.Entry, error) {
 		locked, err := lock(ctx, tx, []uuid.UUID{id})
 		if err != nil {
 			return outbox.Entry{}, err
@@ -33,6 +33,7 @@ func (s *Store) Requeue(ctx context.Context, id uuid.UUID, actor string, types m
 		if err != nil {
 			return outbox.Entry{}, err
 		}
+		note(after...)
 		return s.tell(ctx, tx, after, types)
 	})
 	if err != nil {
@@ -60,7 +61,7 @@ func (s *Store) RequeueMany(ctx context.Context, req contract.RetryJobsRequest, 
 		f.add("created_at < $?", *req.CreatedBefore)
 	}
 	var reply contract.RetryJobsReply
-	entry, err := s.inTx(ctx, func(tx *pg.Tx) (outbox.Entry, error) {
+	entry, err := s.change(ctx, func(tx *pg.Tx, note func(...changed)) (outbox.Entry, error) {
 		reply = contract.RetryJobsReply{JobIDs: []string{}}
 		rows, err := tx.Query(ctx, fmt.Sprintf(`SELECT `+currentColumns+` FROM jobs.jobs%s ORDER BY created_at, id LIMIT %d FOR UPDATE SKIP LOCKED`, f.where(), req.Limit), f.args...)
 		if err != nil {
@@ -88,6 +89,7 @@ func (s *Store) RequeueMany(ctx context.Context, req contract.RetryJobsRequest, 
 				reply.LastRunAt = c.NextRunAt
 			}
 		}
+		note(after...)
 		return s.tell(ctx, tx, after, types)
 	})
 	if err != nil {

@@ -23,13 +23,22 @@ type Store struct {
 	db     *pg.DB
 	outbox *outbox.Outbox
 	now    func() time.Time
+	// observe is told of changes once they are committed.
+	observe func([]Change)
 }
 
 // New makes a store. now stamps events; leases and waits go by the clock of
 // the database.
 func New(db *pg.DB, box *outbox.Outbox, now func() time.Time) *Store {
-	return &Store{db: db, outbox: box, now: now}
+	return &Store{db: db, outbox: box, now: now, observe: func([]Change) {}}
 }
+
+// Observe has fn told of all changes of jobs once they are committed. It is called
+// before anything changes, and fn must not keep what it gets.
+func (s *Store) Observe(fn func([]Change)) { s.observe = fn }
+
+// Change is a job after a state change.
+type Change = changed
 
 // changed is a job after a state change, as the statements return it.
 type changed struct {
@@ -46,13 +55,20 @@ type changed struct {
 	NextRunAt   *time.Time
 	// Hooked is true where the job has a webhook, and otherwise nil.
 	Hooked *bool
-	// Worker and ErrorText are filled in by the caller for the event.
-	Worker    string
-	ErrorText string
-	Actor     string
+	// Event is what changed the job; empty where it was recorded.
+	Event job.Event
+	// Recovered says that it was the end of a lease that nobody renewed.
+	Recovered bool
+	// Worker and the error are filled in by the caller for the event.
+	Worker               string
+	ErrorText            string
+	ErrorKind, ErrorCode string
+	Actor                string
 	// token is the lease under which a worker reported what changed the job, where
 	// one did.
 	token *uuid.UUID
+	// runTrace is the trace of the run that ended with the change.
+	runTrace string
 	// ready says that the job may run again at once.
 	ready bool
 }
@@ -92,6 +108,20 @@ func (s *Store) inTx(ctx context.Context, fn func(tx *pg.Tx) (outbox.Entry, erro
 		return outbox.Entry{}, err
 	}
 	return entry, nil
+}
+
+// change is inTx for changes of jobs: what is noted is told to the observer once it
+// is committed.
+func (s *Store) change(ctx context.Context, fn func(tx *pg.Tx, note func(...changed)) (outbox.Entry, error)) (outbox.Entry, error) {
+	var noted []changed
+	entry, err := s.inTx(ctx, func(tx *pg.Tx) (outbox.Entry, error) {
+		noted = noted[:0]
+		return fn(tx, func(jobs ...changed) { noted = append(noted, jobs...) })
+	})
+	if err == nil && len(noted) > 0 {
+		s.observe(noted)
+	}
+	return entry, err
 }
 
 // Publish sends the messages of a committed change. What it cannot send is left

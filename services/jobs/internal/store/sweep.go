@@ -30,7 +30,7 @@ const leaseExpired = "the worker went silent and its lease ran out"
 // is left, failed otherwise. Each is audited under sweeper's name. It returns
 // how many it recovered, and whether there may be more.
 func (s *Store) RecoverExpired(ctx context.Context, sweeper string, types map[string]contract.JobType) (n int, more bool, entry outbox.Entry, err error) {
-	entry, err = s.inTx(ctx, func(tx *pg.Tx) (outbox.Entry, error) {
+	entry, err = s.change(ctx, func(tx *pg.Tx, note func(...changed)) (outbox.Entry, error) {
 		n = 0
 		ids, groups, err := takeClaims(ctx, tx)
 		if err != nil || groups == 0 {
@@ -55,6 +55,10 @@ func (s *Store) RecoverExpired(ctx context.Context, sweeper string, types map[st
 		if err != nil {
 			return outbox.Entry{}, err
 		}
+		for i := range after {
+			after[i].Recovered = true
+		}
+		note(after...)
 		if err := watchAgain(ctx, tx, ids); err != nil {
 			return outbox.Entry{}, err
 		}
@@ -145,7 +149,7 @@ func (s *Store) DispatchDue(ctx context.Context, types map[string]contract.JobTy
 		rows, err := tx.Query(ctx, `WITH due AS (SELECT id FROM jobs.jobs AS j
 				WHERE due_at <= clock_timestamp() AND NOT (`+inPausedQueue+`) ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED)
 			UPDATE jobs.jobs AS j SET dispatched_at = clock_timestamp() FROM due WHERE j.id = due.id
-			RETURNING j.id, j.job_type, j.priority, j.trace_parent`, SweepBatch)
+			RETURNING j.id, j.job_type, j.priority, CASE WHEN j.version = 1 THEN j.trace_parent END`, SweepBatch)
 		found, err := collectDue(rows, err)
 		if err != nil {
 			return outbox.Entry{}, err
@@ -174,7 +178,7 @@ func (s *Store) DispatchLost(ctx context.Context, types map[string]contract.JobT
 		rows, err = tx.Query(ctx, `WITH lost AS (SELECT id FROM jobs.jobs
 				WHERE id = ANY($1) AND status IN ('queued', 'retry_wait') AND dispatched_at < $2 ORDER BY id FOR UPDATE)
 			UPDATE jobs.jobs AS j SET dispatched_at = clock_timestamp() FROM lost WHERE j.id = lost.id
-			RETURNING j.id, j.job_type, j.priority, j.trace_parent`, ids, before)
+			RETURNING j.id, j.job_type, j.priority, CASE WHEN j.version = 1 THEN j.trace_parent END`, ids, before)
 		found, err := collectDue(rows, err)
 		if err != nil {
 			return outbox.Entry{}, err
@@ -187,9 +191,11 @@ func (s *Store) DispatchLost(ctx context.Context, types map[string]contract.JobT
 
 // due is a job that is to be sent to its queue.
 type due struct {
-	ID          uuid.UUID
-	JobType     string
-	Priority    string
+	ID       uuid.UUID
+	JobType  string
+	Priority string
+	// TraceParent is nil for a job that was started before: the run begins a trace
+	// of its own.
 	TraceParent *string
 }
 

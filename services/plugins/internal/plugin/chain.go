@@ -188,7 +188,11 @@ func (r *Registry) runPlugin(ctx context.Context, g *guard, request Request, lim
 	if g.learns && r.withoutLearning {
 		return Layer{}, ErrUnsupported
 	}
-	ctx, span := r.tracer.Start(ctx, "run plugin "+g.name, trace.WithAttributes(
+	kind := trace.SpanKindInternal
+	if g.kind == contract.PluginNATS {
+		kind = trace.SpanKindClient
+	}
+	ctx, span := r.tracer.Start(ctx, "run plugin "+g.name, trace.WithSpanKind(kind), trace.WithAttributes(
 		attribute.String("nexus.plugin.name", g.name), attribute.String("nexus.plugin.kind", string(g.kind)),
 	))
 	defer span.End()

@@ -27,6 +27,7 @@ import (
 	"github.com/tetratelabs/wazero/sys"
 
 	"nexus.internal/libs/contract"
+	"nexus.internal/libs/telemetry"
 	"nexus.internal/services/plugins/internal/plugin"
 )
 
@@ -230,7 +231,7 @@ func (p *Plugin) call(ctx context.Context, m *module, call []byte) ([]byte, erro
 	out := &bounded{limit: p.limits.OutputBytes, over: stop}
 	complaint := &bounded{limit: maxComplaint}
 	instance, err := m.runtime.InstantiateModule(ctx, m.compiled, wazero.NewModuleConfig().WithName("").
-		WithStdin(bytes.NewReader(call)).WithStdout(out).WithStderr(complaint))
+		WithEnv("TRACEPARENT", telemetry.TraceParent(ctx)).WithStdin(bytes.NewReader(call)).WithStdout(out).WithStderr(complaint))
 	if instance != nil {
 		_ = instance.Close(context.WithoutCancel(ctx))
 	}
