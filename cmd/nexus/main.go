@@ -23,6 +23,7 @@ import (
 	"nexus.internal/cmd/nexus/internal/platform"
 	"nexus.internal/cmd/nexus/internal/reference"
 	"nexus.internal/libs/config"
+	"nexus.internal/libs/metrics"
 	"nexus.internal/libs/telemetry"
 	"nexus.internal/migrations"
 )
@@ -140,6 +141,15 @@ func serve(ctx context.Context, services []string, embedded bool, stdout, stderr
 		return err
 	}
 	defer func() { err = errors.Join(err, stopTraces()) }()
+	name := "nexus"
+	if !embedded {
+		name += "-" + services[0]
+	}
+	stopMetrics, err := measure(ctx, &opts, name)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stopMetrics()) }()
 	opts.Ready = func(r platform.Running) {
 		if embedded {
 			welcome(stdout, cfg, r)
@@ -164,6 +174,33 @@ func trace(ctx context.Context, opts *platform.Options) (stop func() error, err 
 		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
 		return spans.Shutdown(last)
+	}, nil
+}
+
+// measure has a process measure what it does, unless the settings say otherwise, and
+// push that where they say. stop pushes the last of it.
+func measure(ctx context.Context, opts *platform.Options, name string) (stop func() error, err error) {
+	cfg := opts.Config
+	if !cfg.MetricsEnabled {
+		return func() error { return nil }, nil
+	}
+	made := metrics.Options{Name: name, Version: opts.Version}
+	if cfg.OTLPEndpoint != "" {
+		log, err := telemetry.NewLogger(opts.Log, cfg.LogLevel, "nexus")
+		if err != nil {
+			return nil, err
+		}
+		if made.Push, err = metrics.NewPush(ctx, cfg.OTLPEndpoint, time.Duration(cfg.OTLPMetrics)*time.Second, log); err != nil {
+			return nil, err
+		}
+	}
+	if opts.Metrics, err = metrics.New(made); err != nil {
+		return nil, err
+	}
+	return func() error {
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
+		defer cancel()
+		return opts.Metrics.Shutdown(last)
 	}, nil
 }
 

@@ -182,6 +182,14 @@ func (c *Counter) Add(n int, labels ...string) {
 	c.of.inst.Add(uncancelled{}, int64(n), e.add...)
 }
 
+// Expect begins the series of label values at zero, so that the first of what seldom
+// happens is a difference.
+func (c *Counter) Expect(labels ...string) {
+	if c != nil {
+		c.of.inst.Add(uncancelled{}, 0, c.of.series.find(c.service, labels).add...)
+	}
+}
+
 // Histogram tells how observations are distributed.
 type Histogram struct {
 	of      *histogram

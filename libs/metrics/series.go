@@ -194,13 +194,26 @@ type observed struct {
 	reads  []reading
 }
 
-// each reads every value there is now.
+// each reads every value there is now. What falls into one series is added up; of
+// times the longest counts.
 func (o *observed) each(tell func(e *entry, value float64)) {
 	o.mu.Lock()
 	reads := o.reads[:len(o.reads):len(o.reads)]
 	o.mu.Unlock()
+	values := map[*entry]float64{}
+	longest := o.series.def.Kind == KindGauge && o.series.def.Unit == "s"
 	for _, r := range reads {
-		r.read(func(value float64, labels ...string) { tell(o.series.find(r.service, labels), value) })
+		r.read(func(value float64, labels ...string) {
+			e := o.series.find(r.service, labels)
+			if longest {
+				values[e] = max(values[e], value)
+			} else {
+				values[e] += value
+			}
+		})
+	}
+	for e, value := range values {
+		tell(e, value)
 	}
 }
 

@@ -50,7 +50,10 @@ type Config struct {
 	NATSKeys        string     `env:"NATS_KEYS_DIR" doc:"The folder with the services' NATS keys. Empty: DATA_DIR/keys for the server inside the process, no keys for another one."`
 	SchemaMode      SchemaMode `env:"SCHEMA_MANAGEMENT_MODE" doc:"auto_create, migrate_only or off. Default: auto_create in dev and test, migrate_only in prod."`
 	LogLevel        string     `env:"LOG_LEVEL" envDefault:"info" doc:"trace, debug, info, warn or error."`
-	OTLPEndpoint    string     `env:"OTLP_ENDPOINT" doc:"Where traces are sent, OTLP over HTTP, for example http://127.0.0.1:4318. Empty: no traces."`
+	OTLPEndpoint    string     `env:"OTLP_ENDPOINT" doc:"Where traces and metrics are sent, OTLP over HTTP, for example http://127.0.0.1:4318. Empty: nowhere."`
+	OTLPMetrics     int        `env:"OTLP_METRICS_SECONDS" envDefault:"15" doc:"How often metrics are sent there, in seconds."`
+	MetricsEnabled  bool       `env:"METRICS_ENABLED" envDefault:"true" doc:"Measure what docs/metrics.md lists. Off, /metrics and /metrics/prometheus tell nothing."`
+	OpsAddr         string     `env:"OPS_ADDR" doc:"Where the process serves /healthz, /readyz, /metrics and /metrics/prometheus for whoever runs it, for example 0.0.0.0:9090; \"off\" is nowhere. Default: a free port of 127.0.0.1, which the log names, for a process that runs a service or workers alone; nowhere for \"nexus up\", which serves them with the REST API."`
 	PprofAddr       string     `env:"PPROF_ADDR" doc:"Where Go profiles are served, for example 127.0.0.1:6060. Whoever reaches it sees the program's memory. Empty: nowhere."`
 	ShutdownGrace   int        `env:"SHUTDOWN_GRACE_SECONDS" envDefault:"30" doc:"How long each part may take to drain when the process stops, in seconds."`
 	CommandWait     int        `env:"COMMAND_WAIT_SECONDS" envDefault:"60" doc:"How long commands that end by themselves, such as migrate, wait for Postgres and NATS, in seconds. Services wait until they are told to stop."`
@@ -111,6 +114,9 @@ func (c *Config) Validate() error {
 	if n := c.StreamsMaxBytes; n != 0 && (n < contract.MinStreamBytes || n > contract.MaxStreamBytes) {
 		errs = append(errs, fmt.Errorf("NEXUS_STREAMS_MAX_BYTES is %d: want %d to %d, or 0", n, contract.MinStreamBytes, int64(contract.MaxStreamBytes)))
 	}
+	if c.OTLPMetrics < 1 || c.OTLPMetrics > 3600 {
+		errs = append(errs, fmt.Errorf("NEXUS_OTLP_METRICS_SECONDS is %d: want 1 to 3600", c.OTLPMetrics))
+	}
 	errs = append(errs, c.checkAddresses())
 	if c.Gateway.Leaving() > 0 && c.Gateway.Leaving() >= c.grace() {
 		errs = append(errs, fmt.Errorf("NEXUS_HTTP_NOT_READY_SECONDS and NEXUS_HTTP_CLOSING_SECONDS are %s together: want less than NEXUS_SHUTDOWN_GRACE_SECONDS, which is %d",
@@ -133,6 +139,11 @@ func (c *Config) checkAddresses() error {
 	var errs []error
 	if c.NATSListen != natsListenOff {
 		if err := config.Address("NEXUS_NATS_LISTEN", c.NATSListen, -1); err != nil {
+			errs = append(errs, fmt.Errorf("%w, or off", err))
+		}
+	}
+	if c.OpsAddr != "" && c.OpsAddr != opsOff {
+		if err := config.Address("NEXUS_OPS_ADDR", c.OpsAddr, 0); err != nil {
 			errs = append(errs, fmt.Errorf("%w, or off", err))
 		}
 	}

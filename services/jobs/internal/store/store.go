@@ -23,6 +23,8 @@ type Store struct {
 	db     *pg.DB
 	outbox *outbox.Outbox
 	now    func() time.Time
+
+	measures measures
 }
 
 // New makes a store. now stamps events; leases and waits go by the clock of
@@ -55,6 +57,12 @@ type changed struct {
 	token *uuid.UUID
 	// ready says that the job may run again at once.
 	ready bool
+	// event is what happened to the job, ranBefore says that it ended a run, and ran
+	// how long that took; waited is how long a run that begins was waited for since
+	// the submit, both in seconds.
+	event       job.Event
+	ranBefore   bool
+	ran, waited float64
 }
 
 // changedColumns are the columns scanned by scanChanged, in order.
