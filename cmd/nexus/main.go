@@ -204,12 +204,18 @@ func measure(ctx context.Context, opts *platform.Options, name string) (stop fun
 	}, nil
 }
 
-func serveNATS(ctx context.Context, stdout, stderr io.Writer) error {
+func serveNATS(ctx context.Context, stdout, stderr io.Writer) (err error) {
 	cfg, err := settings(stderr)
 	if err != nil {
 		return err
 	}
-	return platform.RunNATS(ctx, cfg, stderr, func(r platform.Running) {
+	opts := platform.Options{Config: cfg, Version: version, Log: stderr}
+	stopMetrics, err := measure(ctx, &opts, "nexus-nats")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stopMetrics()) }()
+	return platform.RunNATS(ctx, cfg, stderr, opts.Metrics, func(r platform.Running) {
 		_, _ = fmt.Fprintf(stdout, "NATS is running.\n\n  NATS       %s\n  Keys       %s\n\n", r.NATSURL, cfg.NATSKeys)
 	})
 }

@@ -53,7 +53,7 @@ type Config struct {
 	OTLPEndpoint    string     `env:"OTLP_ENDPOINT" doc:"Where traces and metrics are sent, OTLP over HTTP, for example http://127.0.0.1:4318. Empty: nowhere."`
 	OTLPMetrics     int        `env:"OTLP_METRICS_SECONDS" envDefault:"15" doc:"How often metrics are sent there, in seconds."`
 	MetricsEnabled  bool       `env:"METRICS_ENABLED" envDefault:"true" doc:"Measure what docs/metrics.md lists. Off, /metrics and /metrics/prometheus tell nothing."`
-	OpsAddr         string     `env:"OPS_ADDR" doc:"Where the process serves /healthz, /readyz, /metrics and /metrics/prometheus for whoever runs it, for example 0.0.0.0:9090; \"off\" is nowhere. Default: a free port of 127.0.0.1, which the log names, for a process that runs a service or workers alone; nowhere for \"nexus up\", which serves them with the REST API."`
+	OpsAddr         string     `env:"OPS_ADDR" doc:"Where the process serves /healthz, /readyz, /metrics and /metrics/prometheus for whoever runs it, for example 0.0.0.0:9090; \"off\" is nowhere. Default: a free port of 127.0.0.1, which the log names, for a process that runs a service, workers or NATS alone; nowhere for \"nexus up\", which serves them with the REST API."`
 	PprofAddr       string     `env:"PPROF_ADDR" doc:"Where Go profiles are served, for example 127.0.0.1:6060. Whoever reaches it sees the program's memory. Empty: nowhere."`
 	ShutdownGrace   int        `env:"SHUTDOWN_GRACE_SECONDS" envDefault:"30" doc:"How long each part may take to drain when the process stops, in seconds."`
 	CommandWait     int        `env:"COMMAND_WAIT_SECONDS" envDefault:"60" doc:"How long commands that end by themselves, such as migrate, wait for Postgres and NATS, in seconds. Services wait until they are told to stop."`

@@ -145,7 +145,7 @@ func TestWhatCannotStartSaysWhy(t *testing.T) {
 	require.ErrorContains(t, run(map[string]string{"NEXUS_DATA_DIR": dir, "NEXUS_DATABASE_URL": testkit.EmptyDatabase(t), "NEXUS_NATS_LISTEN": "off"}, true, "weather"), "migrations of weather")
 
 	bad := load(t, map[string]string{"NEXUS_NATS_URL": "nats://127.0.0.1:1"})
-	require.ErrorContains(t, platform.RunNATS(t.Context(), bad, io.Discard, func(platform.Running) {}), "NEXUS_NATS_URL must not be set")
+	require.ErrorContains(t, platform.RunNATS(t.Context(), bad, io.Discard, nil, func(platform.Running) {}), "NEXUS_NATS_URL must not be set")
 }
 
 // A server without the room says which setting asks for less.

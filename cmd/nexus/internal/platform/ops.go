@@ -76,7 +76,7 @@ func openOps(ctx context.Context, address string, waitingFor func() string, meas
 		// It ends when it is closed, whatever it says.
 		_ = o.server.Serve(netutil.LimitListener(l, maxOpsConnections))
 	}()
-	log.Info().Str("address", l.Addr().String()).Msg("serving health, readiness and metrics")
+	log.Info().Str("ops_address", l.Addr().String()).Msg("serving health, readiness and metrics")
 	return o, nil
 }
 

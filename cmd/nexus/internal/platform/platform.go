@@ -92,7 +92,7 @@ func Run(ctx context.Context, opts Options) (err error) {
 		defer cancel()
 		err = errors.Join(err, p.close(last))
 	}()
-	if address := p.opsAddress(); address != "" {
+	if address := opsAddress(opts.Config, opts.Embedded); address != "" {
 		if p.ops, err = openOps(ctx, address, p.infra.patience.waitingFor, opts.Metrics, log); err != nil {
 			return err
 		}
@@ -119,9 +119,9 @@ func Run(ctx context.Context, opts Options) (err error) {
 
 // opsAddress is where health, readiness and metrics are served apart from the REST
 // API; empty for nowhere.
-func (p *process) opsAddress() string {
-	switch address := p.opts.Config.OpsAddr; {
-	case address == opsOff, address == "" && p.opts.Embedded:
+func opsAddress(cfg Config, embedded bool) string {
+	switch address := cfg.OpsAddr; {
+	case address == opsOff, address == "" && embedded:
 		return ""
 	case address == "":
 		return opsAlone
@@ -248,8 +248,9 @@ func VerifyAudit(ctx context.Context, cfg Config, logTo io.Writer, r audit.Range
 }
 
 // RunNATS runs the NATS server of the platform alone, with the accounts, users
-// and rights the services need, until ctx ends.
-func RunNATS(ctx context.Context, cfg Config, logTo io.Writer, ready func(Running)) error {
+// and rights the services need, until ctx ends. measured is what the process measures;
+// nil measures nothing.
+func RunNATS(ctx context.Context, cfg Config, logTo io.Writer, measured *metrics.Provider, ready func(Running)) error {
 	log, err := telemetry.NewLogger(logTo, cfg.LogLevel, "nats")
 	if err != nil {
 		return err
@@ -258,6 +259,13 @@ func RunNATS(ctx context.Context, cfg Config, logTo io.Writer, ready func(Runnin
 		return errors.New("`nexus nats` runs a server of its own: NEXUS_NATS_URL must not be set, and NEXUS_NATS_LISTEN must not be off")
 	}
 	in := newInfrastructure(cfg, log, 0)
+	var told *ops
+	if address := opsAddress(cfg, false); address != "" {
+		if told, err = openOps(ctx, address, in.patience.waitingFor, measured, log); err != nil {
+			return err
+		}
+		defer told.close()
+	}
 	if in.keys, err = embednats.LoadOrCreateKeys(cfg.NATSKeys, natsUsers()...); err != nil {
 		return err
 	}
@@ -268,8 +276,10 @@ func RunNATS(ctx context.Context, cfg Config, logTo io.Writer, ready func(Runnin
 	if err := in.makeStreams(ctx); err != nil {
 		return err
 	}
+	told.ready()
 	ready(Running{NATSURL: in.nats.ClientURL()})
 	<-ctx.Done()
+	told.stopping()
 	return nil
 }
 
