@@ -241,7 +241,7 @@ func ofServices() []Definition {
 		{Name: ConsumerPending, Kind: KindGauge, Unit: "message", Labels: ofConsumer, Help: "Messages that a consumer was given and has not acknowledged."},
 		{Name: Redeliveries, Kind: KindGauge, Unit: "message", Labels: ofConsumer, Help: "Of these, those that were given more than once."},
 		{Name: ConsumerUp, Kind: KindGauge, Unit: "consumer", Labels: ofConsumer, Help: "1 where the broker told of the consumer when it was last asked, else 0."},
-		{Name: DeadLetters, Kind: KindCounter, Unit: "message", Labels: []string{labelService}, Help: "Messages that could not be handled and were kept as dead letters, under the service that gave up on them. Counted by the audit service."},
+		{Name: DeadLetters, Kind: KindCounter, Unit: "message", Labels: []string{"from"}, Help: "Messages that could not be handled and were kept as dead letters; from is the service that gave up on them. Counted by the audit service."},
 		{Name: PoolSize, Kind: KindGauge, Unit: "connection", Labels: ofService, Help: "Connections that the database pool keeps open: NEXUS_DB_POOL_SIZE."},
 		{Name: PoolMax, Kind: KindGauge, Unit: "connection", Labels: ofService, Help: "Connections that it may open at most, with NEXUS_DB_MAX_OVERFLOW."},
 		{Name: PoolCheckedOut, Kind: KindGauge, Unit: "connection", Labels: ofService, Help: "Connections in use."},

@@ -112,7 +112,7 @@ func TestMetrics(t *testing.T) {
 		"nexus_http_requests_total method=GET path=/api/v1/jobs/{id} status=404": 1,
 		"nexus_webhook_deliveries_total outcome=delivered":                       1,
 		"nexus_db_pool_size service=jobs":                                        5,
-		"nexus_dead_letters_total service=jobs":                                  0,
+		"nexus_dead_letters_total from=jobs":                                     0,
 	} {
 		words := strings.Fields(labels)
 		require.Equal(t, want, sample(families, words[0], words[1:]...), labels)
@@ -132,8 +132,8 @@ func TestMetrics(t *testing.T) {
 	require.Contains(t, snapshot, "db.pool.checked_out")
 	require.Contains(t, snapshot, "db.pool.overflow")
 
-	// After a restart gauges are what they were, and counters begin again.
-	first.stop()
+	// After a crash gauges are what they were, and counters begin again.
+	first.kill()
 	second := launch(t, t.TempDir(), env, "up")
 	testkit.Eventually(t, func() bool {
 		families = scraped(t, second.http)
@@ -183,10 +183,12 @@ func TestEveryProcessTellsOfItself(t *testing.T) {
 	}
 	require.NotNil(t, scraped(t, alone["jobs"])["nexus_jobs_submitted_total"])
 
-	db := testkit.OpenPostgres(t, database, "")
-	_, err := db.Pool.Exec(t.Context(), `DO $$ BEGIN EXECUTE format('ALTER DATABASE %I ALLOW_CONNECTIONS false', current_database()); END $$`)
+	// Nobody is let into the database any more.
+	name := testkit.OpenPostgres(t, database, "").Pool.Config().ConnConfig.Database
+	db := testkit.OpenPostgres(t, testkit.EmptyDatabase(t), "")
+	_, err := db.Pool.Exec(t.Context(), `UPDATE pg_database SET datallowconn = false WHERE datname = $1`, name)
 	require.NoError(t, err)
-	_, err = db.Pool.Exec(t.Context(), `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`)
+	_, err = db.Pool.Exec(t.Context(), `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1`, name)
 	require.NoError(t, err)
 	for _, service := range []string{"auth", "audit", "jobs", "corpus", "plugins", "webhooks"} {
 		want := fmt.Sprintf("503 503 Not ready: %s (Postgres does not answer).", service)

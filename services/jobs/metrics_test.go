@@ -83,6 +83,11 @@ func TestWhatHappensToJobsIsCounted(t *testing.T) {
 	h.reaches(good.JobID, contract.StatusSucceeded)
 	h.reaches(bad.JobID, contract.StatusRetryWait)
 	var got map[string]float64
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(got)
+		}
+	})
 	testkit.Eventually(t, func() bool {
 		got = h.exposed()
 		return got["nexus_jobs_retry_wait job_type=analyze"] == 1 && got["nexus_consumer_up consumer=jobs-recorder service=jobs stream=NEXUS_COMMANDS"] == 1

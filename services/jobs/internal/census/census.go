@@ -18,9 +18,10 @@ import (
 
 const (
 	// shortest and longest are between two counts.
-	shortest, longest = 2 * time.Second, time.Minute
-	// dutyCycle is how much longer the pause is than the count before it.
-	dutyCycle = 50
+	shortest, longest = 2 * time.Second, 30 * time.Second
+	// dutyCycle is how much longer the pause is than the quicker of the last two
+	// counts: one that was slow by chance holds up nothing.
+	dutyCycle = 20
 	// countWithin bounds a count.
 	countWithin = 20 * time.Second
 	// maxMet bounds the types that are expected.
@@ -99,9 +100,10 @@ func (c *Census) Run(ctx context.Context, ready func()) error {
 		<-ctx.Done()
 		return nil
 	}
-	for {
+	for before := time.Duration(0); ; {
 		took := c.count(ctx)
-		pause := time.NewTimer(min(max(shortest, dutyCycle*took), longest))
+		pause := time.NewTimer(min(max(shortest, dutyCycle*min(took, before)), longest))
+		before = took
 		select {
 		case <-ctx.Done():
 			pause.Stop()
