@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	dto "github.com/prometheus/client_model/go"
@@ -74,7 +75,7 @@ func TestWhatHappensToJobsIsCounted(t *testing.T) {
 	good, bad := submission(contract.JobAnalyze), submission(contract.JobAnalyze)
 	h.work("worker-1", func(_ context.Context, job worker.Job) (worker.Result, error) {
 		if job.ID == bad.JobID {
-			return worker.Result{}, errors.New("not today")
+			return worker.Result{}, worker.RetryAfter(time.Hour, errors.New("not today"))
 		}
 		return worker.Result{}, nil
 	})
