@@ -21,7 +21,7 @@ type mistake struct {
 }
 
 func mistakes() []mistake {
-	return slices.Concat(privilegeMistakes(), runMistakes(), secretMistakes(), networkMistakes(), referenceMistakes())
+	return slices.Concat(privilegeMistakes(), runMistakes(), secretMistakes(), networkMistakes(), watchMistakes(), referenceMistakes())
 }
 
 // first returns the object of a type and name; a typo here ends the test.
@@ -141,6 +141,27 @@ func networkMistakes() []mistake {
 		{"NetworkPolicy gateway opens every pod or every port", onlyTheGatewayIsOpen, func(m *manifests) { policy(m, "gateway").Ingress[0].Ports = nil }},
 		{"NetworkPolicy reach-database lets pods reach every port", onlyTheGatewayIsOpen, func(m *manifests) { policy(m, "reach-database").Egress[0].Ports = nil }},
 		{"Service nats is of type NodePort", onlyTheGatewayIsOpen, func(m *manifests) { first[*corev1.Service](m, "nats").Spec.Type = "NodePort" }},
+	}
+}
+
+func watchMistakes() []mistake {
+	scrape := func(m *manifests) *networkingv1.NetworkPolicyIngressRule {
+		return &first[*networkingv1.NetworkPolicy](m, "scrape").Spec.Ingress[0]
+	}
+	template := func(m *manifests) *corev1.PodTemplateSpec { return &first[*appsv1.Deployment](m, "jobs").Spec.Template }
+	return []mistake{
+		{"NetworkPolicy scrape lets outsiders in", onlyTheGatewayIsOpen, func(m *manifests) { scrape(m).From = nil }},
+		{"NetworkPolicy scrape lets outsiders in", onlyTheGatewayIsOpen, func(m *manifests) { scrape(m).From[0].NamespaceSelector = &metav1.LabelSelector{} }},
+		{"NetworkPolicy scrape lets outsiders in", onlyTheGatewayIsOpen, func(m *manifests) { *scrape(m).Ports[0].Port = intstr.FromInt32(8080) }},
+		{"no NetworkPolicy scrape", everythingIsWatched, func(m *manifests) { without[*networkingv1.NetworkPolicy](m, "scrape") }},
+		{"Deployment jobs: is not probed", everythingIsWatched, func(m *manifests) { container(m, "jobs").ReadinessProbe = nil }},
+		{"Deployment jobs: is not scraped where it answers", everythingIsWatched, func(m *manifests) { template(m).Annotations["prometheus.io/path"] = "/metric" }},
+		{"Deployment jobs: has no port ops to scrape", everythingIsWatched, func(m *manifests) { template(m).Annotations["prometheus.io/port"] = "9091" }},
+		{"Deployment jobs: does not answer on its port ops", everythingIsWatched, func(m *manifests) {
+			c := container(m, "jobs")
+			c.Env = append(c.Env, corev1.EnvVar{Name: "NEXUS_OPS_ADDR", Value: "off"})
+		}},
+		{"Deployment jobs: no NetworkPolicy lets Prometheus in", everythingIsWatched, func(m *manifests) { delete(template(m).Labels, "nexus.internal/scraped") }},
 	}
 }
 

@@ -30,6 +30,7 @@ func rules() map[string]rule {
 		"there is time to drain":                timeToDrain,
 		"probes ask what is answered":           probesAreAnswered,
 		"only the gateway is open":              onlyTheGatewayIsOpen,
+		"everything is watched":                 everythingIsWatched,
 		"selectors select something":            selectorsSelect,
 		"what is mounted exists":                mountsExist,
 		"images have a version":                 imagesHaveAVersion,
@@ -301,7 +302,7 @@ func onlyTheGatewayIsOpen(m *manifests, _ reference) []string {
 			for _, peer := range in.From {
 				local = local && peer.PodSelector != nil && peer.NamespaceSelector == nil && peer.IPBlock == nil
 			}
-			p.add(local || policy.Name == "gateway", "NetworkPolicy %s lets outsiders in", policy.Name)
+			p.add(local || policy.Name == "gateway" || scrapesOnly(in), "NetworkPolicy %s lets outsiders in", policy.Name)
 			p.add(!everyone && len(in.Ports) > 0, "NetworkPolicy %s opens every pod or every port", policy.Name)
 		}
 		for _, out := range spec.Egress {
@@ -312,6 +313,42 @@ func onlyTheGatewayIsOpen(m *manifests, _ reference) []string {
 	for _, service := range each[*corev1.Service](m) {
 		p.add(service.Spec.Type == "" || service.Name == "gateway", "Service %s is of type %s", service.Name, service.Spec.Type)
 	}
+	return p
+}
+
+// scrapesOnly says that an opening is for namespaces which somebody has labelled, to
+// the port of operations alone.
+func scrapesOnly(in networkingv1.NetworkPolicyIngressRule) bool {
+	for _, peer := range in.From {
+		if peer.NamespaceSelector == nil || peer.NamespaceSelector.MatchLabels["nexus.internal/scrapes"] != "true" || peer.IPBlock != nil {
+			return false
+		}
+	}
+	return len(in.From) > 0 && len(in.Ports) == 1 && in.Ports[0].Port.IntValue() == opsPort
+}
+
+// opsPort is where processes answer probes and scrapes.
+const opsPort = 9090
+
+// everythingIsWatched wants each service probed and scraped where it answers, and
+// Prometheus let in there.
+func everythingIsWatched(m *manifests, ref reference) []string {
+	var p problems
+	for _, d := range each[*appsv1.Deployment](m) {
+		w := workload{kind: "Deployment", name: d.Name, pod: &d.Spec.Template}
+		c, ok := w.program()
+		if !ok {
+			continue
+		}
+		p.add(c.StartupProbe != nil && c.LivenessProbe != nil && c.ReadinessProbe != nil, "%s: is not probed", w)
+		notes := w.pod.Annotations
+		p.add(notes["prometheus.io/scrape"] == "true" && ref.paths[notes["prometheus.io/path"]], "%s: is not scraped where it answers", w)
+		port := slices.IndexFunc(c.Ports, func(port corev1.ContainerPort) bool { return port.Name == "ops" })
+		p.add(port >= 0 && c.Ports[port].ContainerPort == opsPort && notes["prometheus.io/port"] == strconv.Itoa(opsPort), "%s: has no port ops to scrape", w)
+		p.add(strings.HasSuffix(m.environ(c)["NEXUS_OPS_ADDR"], ":"+strconv.Itoa(opsPort)), "%s: does not answer on its port ops", w)
+		p.add(w.pod.Labels["nexus.internal/scraped"] == "true", "%s: no NetworkPolicy lets Prometheus in", w)
+	}
+	p.add(names[*networkingv1.NetworkPolicy](m)["scrape"], "no NetworkPolicy scrape")
 	return p
 }
 

@@ -57,6 +57,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	figures := report.Markdown(m.run, m.sheet)
+	if m.other != nil {
+		figures += report.Against(opts.against, m.sheet, m.other)
+	}
 	if _, printErr := io.WriteString(stdout, figures); err != nil || printErr != nil {
 		// What was measured until then is shown, and not kept.
 		return errors.Join(err, printErr)
@@ -72,6 +75,8 @@ type measurement struct {
 	opts     options
 	payloads []json.RawMessage
 	sheet    *figure.Sheet
+	// other is that of a second nexus, where there is one.
+	other    *figure.Sheet
 	progress io.Writer
 	run      report.Run
 	programs programs
@@ -84,6 +89,9 @@ func (m *measurement) measure(ctx context.Context) error {
 	}
 	if m.run.Machine.InMemory() {
 		return fmt.Errorf("%s is kept in memory, where nothing is durable: choose a folder on a disk with --dir", m.opts.dir)
+	}
+	if len(m.opts.against) > 0 {
+		return m.measureAgainst(ctx)
 	}
 	fmt.Fprintln(m.progress, "starting a nexus with servers of its own")
 	server, err := private.Start(ctx, private.Options{Binary: m.programs.nexus, Dir: m.opts.dir, Settings: m.opts.settings})

@@ -22,6 +22,7 @@ type options struct {
 	results      string
 	settings     []string
 	only         []string
+	against      []string
 	finished     int
 	// args are the arguments as given.
 	args []string
@@ -50,13 +51,9 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&o.url, "url", "", "measure the nexus that runs at this `URL`, through REST only; its jobs stay there")
 	flags.StringVar(&o.key, "key", "", "an API `key` for --url, with the role operator or above")
 	flags.StringVar(&o.results, "results", "", "put the figures into this `file`, between its marks")
-	flags.Func("set", "a further `NAME=VALUE` setting for nexus; may be repeated", func(s string) error {
-		if name, _, ok := strings.Cut(s, "="); !ok || !strings.HasPrefix(name, "NEXUS_") {
-			return errors.New("want NEXUS_NAME=VALUE")
-		}
-		o.settings = append(o.settings, s)
-		return nil
-	})
+	flags.Func("set", "a further `NAME=VALUE` setting for nexus; may be repeated", settingOf(&o.settings))
+	flags.Func("against", "measure in turn with a second nexus that has this `NAME=VALUE` setting, too, and set both side by side; may be repeated. "+
+		"NEXUS_METRICS_ENABLED=false shows what measuring costs", settingOf(&o.against))
 	flags.Func("only", "measure only these `steps` of a round, separated by commas: "+strings.Join(suite.Steps(), ", "), func(s string) error {
 		o.only = strings.Split(s, ",")
 		for _, step := range o.only {
@@ -79,6 +76,17 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	return o, o.check(flags.Args())
 }
 
+// settingOf takes a setting of nexus.
+func settingOf(to *[]string) func(string) error {
+	return func(s string) error {
+		if name, _, ok := strings.Cut(s, "="); !ok || !strings.HasPrefix(name, "NEXUS_") {
+			return errors.New("want NEXUS_NAME=VALUE")
+		}
+		*to = append(*to, s)
+		return nil
+	}
+}
+
 func (o options) check(rest []string) error {
 	var errs []error
 	if len(rest) > 0 {
@@ -92,6 +100,9 @@ func (o options) check(rest []string) error {
 	}
 	if o.finished < 0 || o.finished > 50_000_000 {
 		errs = append(errs, fmt.Errorf("--finished is %d: want 0 to 50000000", o.finished))
+	}
+	if len(o.against) > 0 && (o.url != "" || o.river || o.finished > 0 || o.results != "") {
+		errs = append(errs, errors.New("--against measures two of our own: without --url, --river, --finished and --results"))
 	}
 	if o.url != "" {
 		if o.key == "" {
@@ -126,10 +137,14 @@ func (o options) lengths() suite.Options {
 
 // limit bounds the whole run, without what is built before it.
 func (o options) limit() time.Duration {
-	if o.quick {
-		return 90 * time.Second
+	systems := 1
+	if len(o.against) > 0 {
+		systems = 2
 	}
-	return time.Duration(o.rounds)*240*time.Second + time.Duration(o.finished)*200*time.Microsecond
+	if o.quick {
+		return time.Duration(systems) * 90 * time.Second
+	}
+	return time.Duration(systems*o.rounds)*240*time.Second + time.Duration(o.finished)*200*time.Microsecond
 }
 
 // command is how to run the same again, without a key.

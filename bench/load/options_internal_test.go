@@ -27,6 +27,10 @@ func TestParse(t *testing.T) {
 	require.Equal(t, 5000, quick.jobs)
 	require.Less(t, quick.lengths().Phase, o.lengths().Phase)
 	require.LessOrEqual(t, quick.limit(), 90*time.Second)
+	two, err := parse([]string{"--against", "NEXUS_METRICS_ENABLED=false"}, io.Discard)
+	require.NoError(t, err)
+	require.Equal(t, []string{"NEXUS_METRICS_ENABLED=false"}, two.against)
+	require.Equal(t, 2*options{rounds: two.rounds}.limit(), two.limit())
 }
 
 func TestParseRefuses(t *testing.T) {
@@ -44,6 +48,9 @@ func TestParseRefuses(t *testing.T) {
 		"--url http://h:1 --key k --binary b":       "--river, --binary, --set",
 		"--url http://h:1 --key k --only idle":      "--only and --finished",
 		"--url http://h:1 --key k --finished 1":     "--only and --finished",
+		"--against LEVEL=warn":                      "want NEXUS_NAME=VALUE",
+		"--against NEXUS_A=1 --river":               "--against measures two",
+		"--against NEXUS_A=1 --results x":           "--against measures two",
 		"--finished -1":                             "--finished is -1",
 		"--only idle,sleep":                         `no step "sleep"`,
 		"--url http://h:1 --key k --set NEXUS_A=1 ": "--river, --binary, --set",

@@ -21,6 +21,7 @@ import (
 	"nexus.internal/cmd/nexus/internal/platform"
 	"nexus.internal/cmd/nexus/internal/reference"
 	"nexus.internal/libs/config"
+	"nexus.internal/libs/metrics"
 	"nexus.internal/libs/telemetry"
 	"nexus.internal/migrations"
 )
@@ -140,6 +141,15 @@ func serve(ctx context.Context, services []string, embedded bool, stdout, stderr
 		return err
 	}
 	defer func() { err = errors.Join(err, stopTraces()) }()
+	name := "nexus"
+	if !embedded {
+		name += "-" + services[0]
+	}
+	stopMetrics, err := measure(ctx, &opts, name)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stopMetrics()) }()
 	opts.Ready = func(r platform.Running) {
 		if embedded {
 			welcome(stdout, cfg, r)
@@ -175,15 +185,48 @@ func trace(ctx context.Context, opts *platform.Options) (stop func() error, err 
 	}, nil
 }
 
-func serveNATS(ctx context.Context, stdout, stderr io.Writer) error {
+// measure has a process measure what it does, unless the settings say otherwise, and
+// push that where they say. stop pushes the last of it.
+func measure(ctx context.Context, opts *platform.Options, name string) (stop func() error, err error) {
+	cfg := opts.Config
+	if !cfg.MetricsEnabled {
+		return func() error { return nil }, nil
+	}
+	made := metrics.Options{Name: name, Version: opts.Version}
+	if cfg.OTLPEndpoint != "" {
+		logs, err := cfg.Logs(opts.Log)
+		if err != nil {
+			return nil, err
+		}
+		if made.Push, err = metrics.NewPush(ctx, cfg.OTLPEndpoint, time.Duration(cfg.OTLPMetrics)*time.Second, logs.Logger("nexus")); err != nil {
+			return nil, err
+		}
+	}
+	if opts.Metrics, err = metrics.New(made); err != nil {
+		return nil, err
+	}
+	return func() error {
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
+		defer cancel()
+		return opts.Metrics.Shutdown(last)
+	}, nil
+}
+
+func serveNATS(ctx context.Context, stdout, stderr io.Writer) (err error) {
 	cfg, err := settings(stderr)
 	if err != nil {
 		return err
 	}
 	ctx, levels := onHangup(ctx, stderr)
-	return platform.RunNATS(ctx, platform.Options{Config: cfg, Version: version, Log: stderr, Levels: levels, Ready: func(r platform.Running) {
+	opts := platform.Options{Config: cfg, Version: version, Log: stderr, Levels: levels, Ready: func(r platform.Running) {
 		_, _ = fmt.Fprintf(stdout, "NATS is running.\n\n  NATS       %s\n  Keys       %s\n\n", r.NATSURL, cfg.NATSKeys)
-	}})
+	}}
+	stopMetrics, err := measure(ctx, &opts, "nexus-nats")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stopMetrics()) }()
+	return platform.RunNATS(ctx, opts)
 }
 
 // welcome tells a newcomer where things are and what to try first.

@@ -52,6 +52,11 @@ func work(ctx context.Context, want platform.Workers, stdout, stderr io.Writer) 
 		return err
 	}
 	defer func() { err = errors.Join(err, stopTraces()) }()
+	stopMetrics, err := measure(ctx, &opts, "nexus-worker")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stopMetrics()) }()
 	processed, err := platform.RunWorkers(ctx, opts, want)
 	if err != nil {
 		return err

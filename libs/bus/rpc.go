@@ -19,6 +19,7 @@ import (
 
 	"nexus.internal/libs/contract"
 	"nexus.internal/libs/fault"
+	"nexus.internal/libs/metrics"
 	"nexus.internal/libs/telemetry"
 )
 
@@ -41,6 +42,8 @@ type RPC struct {
 	endpoints []endpoint
 	health    func(context.Context) error
 	passing   func(error) bool
+	requests  *metrics.Counter
+	durations *metrics.Histogram
 	slots     chan struct{}
 	working   sync.WaitGroup
 	mu        sync.Mutex
@@ -70,6 +73,21 @@ func (r *RPC) Health(check func(context.Context) error) { r.health = check }
 // Passing sets which errors without a kind will pass by themselves, such as those
 // of a database that is away. Requesters are told to try again.
 func (r *RPC) Passing(is func(error) bool) { r.passing = is }
+
+// Measure counts the requests from now on. It must be called before Run.
+func (r *RPC) Measure(set *metrics.Set) {
+	r.requests, r.durations = set.Counter(metrics.RPCRequests), set.Histogram(metrics.RPCDuration)
+}
+
+// answered counts a request under the last word of its subject.
+func (r *RPC) answered(subject string, err error, took time.Duration) {
+	method, outcome := subject[strings.LastIndexByte(subject, '.')+1:], "ok"
+	if err != nil {
+		outcome = string(fault.KindOf(err))
+	}
+	r.requests.Add(1, method, outcome)
+	r.durations.Record(took.Seconds(), method)
+}
 
 func (r *RPC) ping(ctx context.Context, _ struct{}) (struct{}, error) {
 	err := r.health(ctx)
@@ -168,7 +186,9 @@ func (r *RPC) serve(base context.Context, e endpoint, req micro.Request) {
 		if id := telemetry.RequestID(ctx); id != "" && span.IsRecording() {
 			span.SetAttributes(attribute.String("nexus.request_id", id))
 		}
+		start := time.Now()
 		out, err := r.call(ctx, e, req.Data())
+		r.answered(e.subject, err, time.Since(start))
 		if err != nil {
 			span.SetStatus(codes.Error, err.Error())
 			r.refuse(ctx, e.subject, req, err)

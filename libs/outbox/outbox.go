@@ -59,6 +59,8 @@ type Outbox struct {
 	published []uuid.UUID
 	// stuck says that the broker did not take what was last left behind.
 	stuck bool
+
+	meter meter
 }
 
 // New makes the outbox of a schema. schema is a name from code, never input.
@@ -143,6 +145,9 @@ func (o *Outbox) Run(ctx context.Context, ready func()) error {
 	defer tidy.Stop()
 	relay := time.NewTicker(relayEvery)
 	defer relay.Stop()
+	measure := time.NewTicker(measureEvery)
+	defer measure.Stop()
+	o.measure(ctx)
 	for {
 		select {
 		case <-ctx.Done():
@@ -153,11 +158,14 @@ func (o *Outbox) Run(ctx context.Context, ready func()) error {
 		case <-tidy.C:
 			o.report(o.tidy(ctx))
 		case <-relay.C:
-			_, err := o.Relay(ctx, relayAfter)
+			n, err := o.Relay(ctx, relayAfter)
+			o.meter.relayed.Add(n)
 			o.mu.Lock()
 			o.stuck = errors.Is(err, errNotTaken)
 			o.mu.Unlock()
 			o.report(err)
+		case <-measure.C:
+			o.measure(ctx)
 		}
 	}
 }

@@ -78,6 +78,9 @@ type Options struct {
 type DB struct {
 	Pool *pgxpool.Pool
 	Bun  *bun.DB
+
+	size    int
+	waiting *waiting
 }
 
 // idleInTx is how long a transaction may wait for its client. One that was frozen
@@ -121,11 +124,13 @@ func Open(ctx context.Context, opts Options) (*DB, error) {
 			otelpgx.WithTracerProvider(opts.Tracer), otelpgx.WithDisableConnectionDetailsInAttributes(),
 		)
 	}
+	queue := &waiting{}
+	cfg.ConnConfig.Tracer = queue.beside(cfg.ConnConfig.Tracer)
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("open the database pool: %w", redact(err))
 	}
-	db := &DB{Pool: pool, Bun: bun.NewDB(stdlib.OpenDBFromPool(pool), pgdialect.New())}
+	db := &DB{Pool: pool, Bun: bun.NewDB(stdlib.OpenDBFromPool(pool), pgdialect.New()), size: opts.PoolSize, waiting: queue}
 	if err := db.check(ctx); err != nil {
 		db.Close()
 		return nil, err

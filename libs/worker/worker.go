@@ -26,6 +26,7 @@ import (
 	"nexus.internal/libs/batch"
 	"nexus.internal/libs/bus"
 	"nexus.internal/libs/contract"
+	"nexus.internal/libs/metrics"
 	"nexus.internal/libs/telemetry"
 )
 
@@ -49,6 +50,8 @@ type Deps struct {
 	JS     jetstream.JetStream
 	Log    zerolog.Logger
 	Tracer trace.TracerProvider
+	// Metrics is what is measured; nil measures nothing.
+	Metrics *metrics.Set
 	// Fault gives the errors of handlers that have no kind of fault one where it can,
 	// such as those of a database that is away. Without it they stay as they are.
 	Fault func(error) error
@@ -159,6 +162,8 @@ func New(cfg Config, deps Deps, handlers map[string]Handler) (*Worker, error) {
 	w.finishes = batch.New(batch.Options[*item]{
 		Max: contract.MaxBatch, MaxWeight: contract.MaxMessage / 2, Weigh: (*item).resultWeight, Writers: 2, Flush: w.report, Spoiled: w.spoiled,
 	})
+	deps.Metrics.Observe(metrics.WorkerSlots, func(say metrics.Say) { say(float64(cfg.Concurrency), cfg.Queue) })
+	deps.Metrics.Observe(metrics.WorkerRunning, func(say metrics.Say) { say(float64(len(w.handling)), cfg.Queue) })
 	return w, nil
 }
 

@@ -4,6 +4,7 @@
 package audit
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"nexus.internal/libs/bus"
 	wmjs "nexus.internal/libs/bus/watermill"
 	"nexus.internal/libs/contract"
+	"nexus.internal/libs/metrics"
 	"nexus.internal/libs/pg"
 	"nexus.internal/libs/run"
 	"nexus.internal/services/audit/internal/deadletter"
@@ -56,12 +58,18 @@ type Deps struct {
 	DB     *pg.DB
 	Log    zerolog.Logger
 	Tracer trace.TracerProvider
+	// Metrics is what is measured; nil measures nothing.
+	Metrics *metrics.Set
 }
 
 // Service is the audit service.
 type Service struct {
+	health     func(context.Context) error
 	components []run.Component
 }
+
+// Health is what the service asks itself before it says that it can work.
+func (s *Service) Health(ctx context.Context) error { return s.health(ctx) }
 
 // New puts the service together; nothing runs yet.
 func New(cfg Config, deps Deps) (*Service, error) {
@@ -70,8 +78,10 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	aside := record.NewAside(wmjs.NewPublisher(deps.JS), deps.Log, deps.NC.MaxPayload)
 	events := record.NewEvents(st, aside, deps.Log, tracer, cfg.BatchBytes)
 	dead := record.NewDead(st, deps.Log, tracer, cfg.DeadLetterBytes)
+	dead.Measure(deps.Metrics)
 
 	rpc := bus.NewRPC(deps.NC, deps.Log, deps.Tracer, "audit")
+	rpc.Measure(deps.Metrics)
 	rpc.Health(st.Ping)
 	rpc.Passing(pg.IsAway)
 	bus.Handle(rpc, contract.RPCAuditLogs, query.New(st, deps.NC.MaxPayload).List)
@@ -82,9 +92,14 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	bus.Handle(rpc, contract.RPCDeadLetterDiscard, letters.Discard)
 	// The writer comes first and therefore stops last: the router's handlers
 	// wait for it.
-	return &Service{components: []run.Component{
-		events, record.NewRouter(deps.JS, deps.Log, cfg.InFlight, events.Handle, dead.Handle), rpc,
+	return &Service{health: st.Ping, components: []run.Component{
+		events, record.NewRouter(deps.JS, deps.Log, cfg.InFlight, events.Handle, dead.Handle), rpc, bus.NewMeter(deps.JS, deps.Metrics, deps.Log, consumers),
 	}}, nil
+}
+
+// consumers lists those of the service.
+func consumers() []bus.ConsumerName {
+	return []bus.ConsumerName{{Stream: contract.StreamEvents, Durable: contract.ConsumerAudit}, {Stream: contract.StreamDead, Durable: contract.ConsumerDead}}
 }
 
 // Components lists the parts of the service in the order they start.

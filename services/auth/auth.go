@@ -20,6 +20,7 @@ import (
 	"nexus.internal/libs/config"
 	"nexus.internal/libs/contract"
 	"nexus.internal/libs/identity"
+	"nexus.internal/libs/metrics"
 	"nexus.internal/libs/outbox"
 	"nexus.internal/libs/pg"
 	"nexus.internal/libs/run"
@@ -115,7 +116,9 @@ type Deps struct {
 	DB     *pg.DB
 	Log    zerolog.Logger
 	Tracer trace.TracerProvider
-	Now    func() time.Time
+	// Metrics is what is measured; nil measures nothing.
+	Metrics *metrics.Set
+	Now     func() time.Time
 	// Tokens says how tokens are signed.
 	Tokens token.Settings
 	// Callout lets clients into NATS by their API keys; nil leaves that to
@@ -141,6 +144,9 @@ type Service struct {
 	components []run.Component
 }
 
+// Health is what the service asks itself before it says that it can work.
+func (s *Service) Health(ctx context.Context) error { return s.store.Ping(ctx) }
+
 // New puts the service together; nothing runs yet.
 func New(cfg Config, deps Deps) (*Service, error) {
 	signer, err := token.NewSigner(deps.Tokens, deps.Now)
@@ -149,17 +155,19 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	}
 	pub := bus.NewPublisher(deps.JS, "auth", deps.Now)
 	box := outbox.New(deps.DB, "auth", pub, deps.Log)
+	box.Measure(deps.Metrics)
 	st := store.New(deps.DB, box)
 	s := &Service{cfg: cfg, store: st}
 	verifier := keys.New(st, deps.Log, deps.Now)
 	rpc := bus.NewRPC(deps.NC, deps.Log, deps.Tracer, "auth")
+	rpc.Measure(deps.Metrics)
 	rpc.Health(st.Ping)
 	rpc.Passing(pg.IsAway)
 	answer(rpc, verifier, keyring.New(st, deps.Now), session.New(st, signer, deps.Now), feature.New(st, deps.Now))
 	s.components = []run.Component{run.Func("bootstrap keys", s.seed), box, verifier, rpc}
 	if c := deps.Callout; c != nil {
 		s.components = append(s.components, callout.New(callout.Deps{
-			NC: c.NC, Keys: callout.Keys{Issuer: c.Issuer, XKey: c.XKey}, Verifier: verifier, Publisher: pub, Log: deps.Log, Now: deps.Now,
+			NC: c.NC, Keys: callout.Keys{Issuer: c.Issuer, XKey: c.XKey}, Verifier: verifier, Publisher: pub, Log: deps.Log, Now: deps.Now, Metrics: deps.Metrics,
 			Events: deps.NC, System: c.System,
 		}))
 	}

@@ -1,6 +1,7 @@
 package corpus
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -12,6 +13,7 @@ import (
 
 	"nexus.internal/libs/bus"
 	"nexus.internal/libs/contract"
+	"nexus.internal/libs/metrics"
 	"nexus.internal/libs/outbox"
 	"nexus.internal/libs/pg"
 	"nexus.internal/libs/run"
@@ -110,14 +112,20 @@ type Deps struct {
 	DB     *pg.DB
 	Log    zerolog.Logger
 	Tracer trace.TracerProvider
-	Now    func() time.Time
-	Worker worker.Settings
+	// Metrics is what is measured; nil measures nothing.
+	Metrics *metrics.Set
+	Now     func() time.Time
+	Worker  worker.Settings
 }
 
 // Service is the corpus service.
 type Service struct {
+	health     func(context.Context) error
 	components []run.Component
 }
+
+// Health is what the service asks itself before it says that it can work.
+func (s *Service) Health(ctx context.Context) error { return s.health(ctx) }
 
 // New puts the service together. A corpus root that cannot be used is only
 // warned about: it may come later, and reads do without it.
@@ -126,11 +134,13 @@ func New(cfg Config, deps Deps) (*Service, error) {
 		return nil, err
 	}
 	answers := bus.NewRPC(deps.NC, deps.Log, deps.Tracer, "corpus")
+	answers.Measure(deps.Metrics)
 	documents := store.New(deps.DB)
 	answers.Health(documents.Ping)
 	answers.Passing(pg.IsAway)
 	branches := branch.New(documents, int64(cfg.BranchMaxTextBytes))
 	box := outbox.New(deps.DB, "corpus", bus.NewPublisher(deps.JS, "corpus", deps.Now), deps.Log)
+	box.Measure(deps.Metrics)
 	terms, err := governance.ParseTerms(cfg.BlockedTerms)
 	if err != nil {
 		return nil, fmt.Errorf("corpus settings: NEXUS_GOVERNANCE_BLOCKED_TERMS: %w", err)
@@ -152,7 +162,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 		}
 		parts = append(parts, jobs)
 	}
-	return &Service{components: parts}, nil
+	return &Service{health: documents.Ping, components: parts}, nil
 }
 
 // NewWorker makes the worker for corpus jobs, which New brings along unless
@@ -198,7 +208,7 @@ func checkSettings(cfg Config) error {
 }
 
 func newWorker(cfg Config, deps Deps, handlers map[string]worker.Handler) (*worker.Worker, error) {
-	return worker.New(deps.Worker.Config(contract.QueueCorpus, cfg.WorkerConcurrency), worker.Deps{NC: deps.NC, JS: deps.JS, Log: deps.Log, Tracer: deps.Tracer, Fault: pg.Fault}, handlers)
+	return worker.New(deps.Worker.Config(contract.QueueCorpus, cfg.WorkerConcurrency), worker.Deps{NC: deps.NC, JS: deps.JS, Log: deps.Log, Tracer: deps.Tracer, Metrics: deps.Metrics, Fault: pg.Fault}, handlers)
 }
 
 func warnOfMissingRoot(cfg Config, log zerolog.Logger) {

@@ -22,6 +22,8 @@ import (
 	"nexus.internal/libs/bus"
 	"nexus.internal/libs/config"
 	"nexus.internal/libs/contract"
+	"nexus.internal/libs/fault"
+	"nexus.internal/libs/metrics"
 	"nexus.internal/libs/run"
 	"nexus.internal/libs/token"
 	"nexus.internal/services/gateway/internal/accepted"
@@ -170,8 +172,10 @@ type Deps struct {
 	Listener net.Listener
 	Log      zerolog.Logger
 	Tracer   trace.TracerProvider
-	Now      func() time.Time
-	Version  string
+	// Metrics is what the process measures; nil measures nothing.
+	Metrics *metrics.Provider
+	Now     func() time.Time
+	Version string
 	// Tokens says how tokens are checked.
 	Tokens token.Settings
 	// MLEnabled says that the platform allows plugins that learn.
@@ -184,7 +188,10 @@ type Deps struct {
 }
 
 // Service is the gateway.
-type Service struct{ components []run.Component }
+type Service struct {
+	readiness  *readiness.Checker
+	components []run.Component
+}
 
 // New puts the service together; nothing runs yet.
 func New(cfg Config, deps Deps) (*Service, error) {
@@ -212,16 +219,46 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	decisions := decision.New(pub, deps.Log, deps.Now)
 	events := eventstream.NewHub(deps.NC, deps.Log)
 	watcher := await.New(deps.NC, endOf(deps.NC), deps.Log)
+	ready := readiness.New(deps.NC, deps.JS, pub, deps.Log, deps.Now)
 	server := httpapi.New(opts, httpapi.Deps{
-		NC: deps.NC, Listener: deps.Listener, Readiness: readiness.New(deps.NC, deps.JS, pub, deps.Log, deps.Now),
+		NC: deps.NC, Listener: deps.Listener, Readiness: ready,
 		Accepted: accepted.New(deps.NC, pub, deps.Now), Admission: admit, Submitter: sized, Watcher: watcher, Events: events,
-		Decisions: decisions, Limits: limits, Buckets: buckets, LogLevels: loglevel.New(deps.NC, pub, deps.Now), Log: deps.Log, Tracer: deps.Tracer, Now: deps.Now,
+		Decisions: decisions, Limits: limits, Buckets: buckets, LogLevels: loglevel.New(deps.NC, pub, deps.Now), Log: deps.Log, Tracer: deps.Tracer, Now: deps.Now, Metrics: deps.Metrics,
 	})
 	parts := []run.Component{admit, buckets, decisions, submitter}
 	if deps.NATSDoor {
-		parts = append(parts, door.New(deps.JS, httpapi.NewSubmissions(), admit, limits, sized, pub, deps.Log, deps.Tracer, deps.Now))
+		nats := door.New(deps.JS, httpapi.NewSubmissions(), admit, limits, sized, pub, deps.Log, deps.Tracer, deps.Now)
+		nats.Measure(deps.Metrics.For("gateway"))
+		parts = append(parts, nats)
 	}
-	return &Service{components: append(parts, events, watcher, server)}, nil
+	parts = append(parts, bus.NewMeter(deps.JS, deps.Metrics.For("gateway"), deps.Log, consumers, streams()...))
+	return &Service{readiness: ready, components: append(parts, events, watcher, server)}, nil
+}
+
+// Health says in words what is missing for the gateway to serve.
+func (s *Service) Health(ctx context.Context) error {
+	if missing := s.readiness.Check(ctx).Missing; len(missing) > 0 {
+		words := make([]string, len(missing))
+		for i, a := range missing {
+			words[i] = a.String()
+		}
+		return fault.Unavailablef("%s", strings.Join(words, "; "))
+	}
+	return nil
+}
+
+// consumers lists those of the service that are always there; owners at the NATS
+// door have one each, while messages of theirs come.
+func consumers() []bus.ConsumerName {
+	return []bus.ConsumerName{{Stream: contract.StreamSubmit, Durable: contract.ConsumerDoor}}
+}
+
+func streams() []string {
+	var names []string
+	for _, s := range contract.Streams() {
+		names = append(names, s.Name)
+	}
+	return names
 }
 
 // endOf asks the jobs service for the state of a job.

@@ -16,6 +16,7 @@ import (
 	"nexus.internal/libs/bus"
 	"nexus.internal/libs/contract"
 	"nexus.internal/libs/embed/embednats"
+	"nexus.internal/libs/metrics"
 	"nexus.internal/libs/pg"
 	"nexus.internal/libs/testkit"
 	"nexus.internal/libs/worker"
@@ -36,6 +37,8 @@ type harness struct {
 	events chan contract.Event
 	// sweeper is the name under which the newest service recovers jobs.
 	sweeper string
+	// metrics is what services measure; nil measures nothing.
+	metrics *metrics.Provider
 }
 
 func config() jobs.Config {
@@ -91,7 +94,7 @@ func (h *harness) serviceOn(cfg jobs.Config, on func(jetstream.JetStream) jetstr
 	h.sweeper = "sweeper-" + uuid.NewString()[:8]
 	s, err := jobs.New(cfg, jobs.Deps{
 		NC: nc, JS: on(testkit.JetStream(h.t, nc)), DB: testkit.OpenPostgres(h.t, h.url, migrations.Role("jobs")),
-		Log: zerolog.Nop(), Tracer: noop.NewTracerProvider(), Now: time.Now,
+		Log: zerolog.Nop(), Tracer: noop.NewTracerProvider(), Metrics: h.metrics.For("jobs"), Now: time.Now,
 		Worker: worker.Settings{Name: h.sweeper, LeaseSeconds: int(testkit.Lease.Seconds()), GraceSeconds: 5},
 	})
 	require.NoError(h.t, err)

@@ -7,6 +7,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -16,11 +18,13 @@ import (
 
 	"nexus.internal/libs/bus"
 	"nexus.internal/libs/contract"
+	"nexus.internal/libs/metrics"
 	"nexus.internal/libs/outbox"
 	"nexus.internal/libs/pg"
 	"nexus.internal/libs/run"
 	"nexus.internal/libs/worker"
 	"nexus.internal/services/jobs/internal/catalog"
+	"nexus.internal/services/jobs/internal/census"
 	"nexus.internal/services/jobs/internal/job"
 	"nexus.internal/services/jobs/internal/journal"
 	"nexus.internal/services/jobs/internal/lifecycle"
@@ -89,7 +93,9 @@ type Deps struct {
 	DB     *pg.DB
 	Log    zerolog.Logger
 	Tracer trace.TracerProvider
-	Now    func() time.Time
+	// Metrics is what is measured; nil measures nothing.
+	Metrics *metrics.Set
+	Now     func() time.Time
 	// Worker has the lease of all workers, and the identity under which this
 	// process recovers and runs jobs.
 	Worker worker.Settings
@@ -103,6 +109,7 @@ type Service struct {
 	catalog *catalog.Catalog
 	// wake tells the scheduler that a job may be due.
 	wake       func()
+	health     func(context.Context) error
 	components []run.Component
 }
 
@@ -110,8 +117,10 @@ type Service struct {
 func New(cfg Config, deps Deps) (*Service, error) {
 	pub := bus.NewPublisher(deps.JS, "jobs", deps.Now)
 	box := outbox.New(deps.DB, "jobs", pub, deps.Log)
+	box.Measure(deps.Metrics)
 	st := store.New(deps.DB, box, deps.Now)
 	st.Observe(journal.Write(deps.Log))
+	st.Measure(deps.Metrics)
 	types := catalog.New(st, deps.Log)
 	sched := schedule.New(st, deps.JS, types, time.Duration(cfg.PollSeconds*float64(time.Second)), deps.Worker.Lease(), deps.Worker.Name, deps.Log)
 	life := lifecycle.New(st, types, lifecycle.Limits{
@@ -120,22 +129,27 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	s := &Service{cfg: cfg, deps: deps, store: st, catalog: types, wake: sched.Wake}
 
 	rpc := bus.NewRPC(deps.NC, deps.Log, deps.Tracer, "jobs")
+	rpc.Measure(deps.Metrics)
 	bus.Handle(rpc, contract.RPCJobsClaim, life.Claim)
 	bus.Handle(rpc, contract.RPCJobsHeartbeat, life.Heartbeat)
 	bus.Handle(rpc, contract.RPCJobsFinish, life.Finish)
 	bus.Handle(rpc, contract.RPCJobsFinishLarge, life.Finish)
 	bus.Handle(rpc, contract.RPCJobsPut, life.Put)
 	s.handle(rpc)
-	rpc.Health(func(ctx context.Context) error {
+	s.health = func(ctx context.Context) error {
 		if err := st.Ping(ctx); err != nil {
 			return err
 		}
 		return box.Check()
-	})
+	}
+	rpc.Health(s.health)
 	rpc.Passing(pg.IsAway)
 
 	recorder := record.New(deps.NC, deps.JS, st, types, pub, deps.Log, deps.Tracer, deps.Now)
-	s.components = []run.Component{run.Func("bench job types", s.switchBench), box, types, run.Func("queue lanes", s.keepLanes), life, rpc, sched, recorder, prune.New(st, cfg.retention(), deps.Log)}
+	s.components = []run.Component{
+		run.Func("bench job types", s.switchBench), box, types, run.Func("queue lanes", s.keepLanes), life, rpc, sched, recorder, prune.New(st, cfg.retention(), deps.Log),
+		census.New(st, types, deps.Metrics, deps.Log), bus.NewMeter(deps.JS, deps.Metrics, deps.Log, s.consumers),
+	}
 	if cfg.BenchJobs && cfg.BenchWorkers > 0 {
 		w, err := s.benchWorker()
 		if err != nil {
@@ -144,6 +158,25 @@ func New(cfg Config, deps Deps) (*Service, error) {
 		s.components = append(s.components, w)
 	}
 	return s, nil
+}
+
+// Health is what the service asks itself before it says that it can work.
+func (s *Service) Health(ctx context.Context) error { return s.health(ctx) }
+
+// consumers lists those whose lag this service tells: its own, and those of all
+// queues, also of workers that are not ours.
+func (s *Service) consumers() []bus.ConsumerName {
+	out := []bus.ConsumerName{{Stream: contract.StreamCommands, Durable: contract.ConsumerRecorder}}
+	queues := map[string]bool{}
+	for _, t := range s.catalog.All() {
+		queues[t.Queue] = true
+	}
+	for _, queue := range slices.Sorted(maps.Keys(queues)) {
+		for _, lane := range contract.Lanes() {
+			out = append(out, bus.ConsumerName{Stream: contract.StreamRuns, Durable: contract.RunConsumer(queue, lane.Priority)})
+		}
+	}
+	return out
 }
 
 // Components lists the parts of the service in the order they start.
@@ -165,7 +198,7 @@ func (s *Service) switchBench(ctx context.Context, ready func()) error {
 
 func (s *Service) benchWorker() (*worker.Worker, error) {
 	return worker.New(s.deps.Worker.Config(contract.QueueBench, s.cfg.BenchWorkers),
-		worker.Deps{NC: s.deps.NC, JS: s.deps.JS, Log: s.deps.Log, Tracer: s.deps.Tracer}, map[string]worker.Handler{contract.JobNoop: noop})
+		worker.Deps{NC: s.deps.NC, JS: s.deps.JS, Log: s.deps.Log, Tracer: s.deps.Tracer, Metrics: s.deps.Metrics}, map[string]worker.Handler{contract.JobNoop: noop})
 }
 
 // noop does nothing, so that the load programs measure the platform alone.

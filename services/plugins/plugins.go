@@ -1,6 +1,7 @@
 package plugins
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -13,6 +14,7 @@ import (
 
 	"nexus.internal/libs/bus"
 	"nexus.internal/libs/contract"
+	"nexus.internal/libs/metrics"
 	"nexus.internal/libs/pg"
 	"nexus.internal/libs/run"
 	"nexus.internal/libs/worker"
@@ -139,13 +141,19 @@ type Deps struct {
 	DB     *pg.DB
 	Log    zerolog.Logger
 	Tracer trace.TracerProvider
-	Worker worker.Settings
+	// Metrics is what is measured; nil measures nothing.
+	Metrics *metrics.Set
+	Worker  worker.Settings
 }
 
 // Service is the plugin runner.
 type Service struct {
+	health     func(context.Context) error
 	components []run.Component
 }
+
+// Health is what the service asks itself before it says that it can work.
+func (s *Service) Health(ctx context.Context) error { return s.health(ctx) }
 
 // New makes the service. It does nothing until its components run.
 func New(cfg Config, deps Deps) (*Service, error) {
@@ -158,11 +166,12 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	}
 	documents := document.NewReader(deps.NC, cfg.MaxTextBytes)
 	rpc := bus.NewRPC(deps.NC, deps.Log, deps.Tracer, "plugins")
+	rpc.Measure(deps.Metrics)
 	runs := store.New(deps.DB)
 	rpc.Health(runs.Ping)
 	rpc.Passing(pg.IsAway)
 	query.New(runs, registry, documents).Register(rpc)
-	s := &Service{components: append(beside, rpc)}
+	s := &Service{health: runs.Ping, components: append(beside, rpc)}
 	if deps.Worker.Apart {
 		return s, nil
 	}
@@ -226,7 +235,11 @@ func newRegistry(cfg Config, deps Deps) (*plugin.Registry, []run.Component, erro
 		Timeout: cfg.CallTimeout, Timeouts: timeouts, OutputBytes: cfg.OutputLimit, Calls: cfg.MaxCalls,
 		Failures: uint32(cfg.Failures), RestFor: cfg.RestFor, //nolint:gosec // the settings bound it
 	}, profiles, deps.Tracer, plugins...)
-	return registry, beside, err
+	if err != nil {
+		return nil, nil, err
+	}
+	registry.Measure(deps.Metrics)
+	return registry, beside, nil
 }
 
 // wasmOutput is how much a module may write: an output, and room for what is
@@ -238,7 +251,7 @@ func workerOn(cfg Config, deps Deps, registry *plugin.Registry) (*worker.Worker,
 	handler := analyze.NewHandler(document.NewReader(deps.NC, cfg.MaxTextBytes), gate, store.New(deps.DB), cfg.WorkerConcurrency/2)
 	w, err := worker.New(
 		deps.Worker.Config(contract.QueuePlugins, cfg.WorkerConcurrency),
-		worker.Deps{NC: deps.NC, JS: deps.JS, Log: deps.Log, Tracer: deps.Tracer, Fault: pg.Fault},
+		worker.Deps{NC: deps.NC, JS: deps.JS, Log: deps.Log, Tracer: deps.Tracer, Metrics: deps.Metrics, Fault: pg.Fault},
 		map[string]worker.Handler{contract.JobAnalyze: handler.Handle},
 	)
 	if err != nil {

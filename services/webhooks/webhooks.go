@@ -18,6 +18,7 @@ import (
 
 	"nexus.internal/libs/bus"
 	"nexus.internal/libs/contract"
+	"nexus.internal/libs/metrics"
 	"nexus.internal/libs/outbox"
 	"nexus.internal/libs/pg"
 	"nexus.internal/libs/publicnet"
@@ -76,7 +77,9 @@ type Deps struct {
 	DB     *pg.DB
 	Log    zerolog.Logger
 	Tracer trace.TracerProvider
-	Now    func() time.Time
+	// Metrics is what is measured; nil measures nothing.
+	Metrics *metrics.Set
+	Now     func() time.Time
 	// Resolver says where names lead; nil is that of the machine.
 	Resolver publicnet.Resolver
 	// ConsentEvery is how often is asked whether those who hear of the jobs of
@@ -86,12 +89,17 @@ type Deps struct {
 
 // Service is the webhooks service.
 type Service struct {
+	health     func(context.Context) error
 	components []run.Component
 }
+
+// Health is what the service asks itself before it says that it can work.
+func (s *Service) Health(ctx context.Context) error { return s.health(ctx) }
 
 // New puts the service together; nothing runs yet.
 func New(cfg Config, deps Deps) (*Service, error) {
 	box := outbox.New(deps.DB, "webhooks", bus.NewPublisher(deps.JS, "webhooks", deps.Now), deps.Log)
+	box.Measure(deps.Metrics)
 	st := store.New(deps.DB, box)
 	tracer := deps.Tracer.Tracer("nexus.internal/services/webhooks")
 	known := interest.New(st, deps.Log)
@@ -105,15 +113,18 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	manager := manage.New(st, refresh, func() { sender.Wake() }, reachable(cfg, deps), deps.Now)
 	client := deliver.NewClient(cfg.Timeout, cfg.AllowPrivate, deliver.PerHost, deps.Now)
 	sender = deliver.New(st, client, manager, deps.Log, tracer, cfg.Concurrency, cfg.Timeout)
+	sender.Measure(deps.Metrics)
 	recorder := record.New(deps.JS, known, jobhook.New(deps.NC), st, sender.Wake, deps.Log, tracer)
 	rpc := bus.NewRPC(deps.NC, deps.Log, deps.Tracer, "webhooks")
+	rpc.Measure(deps.Metrics)
 	rpc.Health(st.Ping)
 	rpc.Passing(pg.IsAway)
 	answer(rpc, manager)
 	// Who writes deliveries stops before who posts them.
-	return &Service{components: []run.Component{
+	return &Service{health: st.Ping, components: []run.Component{
 		box, known, sender, recorder, consent.New(deps.NC, known, manager, deps.Log, cmp.Or(deps.ConsentEvery, consentEvery)),
 		prune.New(st, deps.Log, time.Duration(cfg.DeliveredHours)*time.Hour, time.Duration(cfg.FailedHours)*time.Hour), rpc,
+		bus.NewMeter(deps.JS, deps.Metrics, deps.Log, consumers),
 	}}, nil
 }
 
@@ -138,6 +149,11 @@ func answer(rpc *bus.RPC, m *manage.Manager) {
 	bus.Handle(rpc, contract.RPCWebhookSecret, m.Secret)
 	bus.Handle(rpc, contract.RPCWebhookDeliveries, m.Deliveries)
 	bus.Handle(rpc, contract.RPCWebhookRedeliver, m.Redeliver)
+}
+
+// consumers lists those of the service.
+func consumers() []bus.ConsumerName {
+	return []bus.ConsumerName{{Stream: contract.StreamEvents, Durable: contract.ConsumerWebhooks}}
 }
 
 // Components lists the parts of the service in the order they start.

@@ -55,8 +55,11 @@ type Config struct {
 	SchemaMode      SchemaMode `env:"SCHEMA_MANAGEMENT_MODE" doc:"auto_create, migrate_only or off. Default: auto_create in dev and test, migrate_only in prod."`
 	LogLevel        string     `env:"LOG_LEVEL" envDefault:"info" doc:"trace, debug, info, warn or error. It is read again on SIGHUP, and can be changed at PUT /api/v1/log-level."`
 	LogFormat       string     `env:"LOG_FORMAT" envDefault:"auto" doc:"How entries of the log are written: json, text for people, or auto, which is text on a terminal and json anywhere else."`
-	OTLPEndpoint    string     `env:"OTLP_ENDPOINT" doc:"Where traces are sent, OTLP over HTTP, for example http://127.0.0.1:4318. Empty: no traces."`
+	OTLPEndpoint    string     `env:"OTLP_ENDPOINT" doc:"Where traces and metrics are sent, OTLP over HTTP, for example http://127.0.0.1:4318. Empty: nowhere."`
 	TraceRatio      float64    `env:"TRACE_SAMPLE_RATIO" envDefault:"1" doc:"The share of traces that is kept, from 0 to 1, of those that begin in Nexus. A client that sends a traceparent decides for its own."`
+	OTLPMetrics     int        `env:"OTLP_METRICS_SECONDS" envDefault:"15" doc:"How often metrics are sent there, in seconds."`
+	MetricsEnabled  bool       `env:"METRICS_ENABLED" envDefault:"true" doc:"Measure what docs/metrics.md lists. Off, /metrics and /metrics/prometheus tell nothing."`
+	OpsAddr         string     `env:"OPS_ADDR" doc:"Where the process serves /healthz, /readyz, /metrics and /metrics/prometheus for whoever runs it, for example 0.0.0.0:9090; \"off\" is nowhere. Default: a free port of 127.0.0.1, which the log names, for a process that runs a service, workers or NATS alone; nowhere for \"nexus up\", which serves them with the REST API."`
 	PprofAddr       string     `env:"PPROF_ADDR" doc:"Where Go profiles are served, for example 127.0.0.1:6060. Whoever reaches it sees the program's memory. Empty: nowhere."`
 	ShutdownGrace   int        `env:"SHUTDOWN_GRACE_SECONDS" envDefault:"30" doc:"How long each part may take to drain when the process stops, in seconds."`
 	CommandWait     int        `env:"COMMAND_WAIT_SECONDS" envDefault:"60" doc:"How long commands that end by themselves, such as migrate, wait for Postgres and NATS, in seconds. Services wait until they are told to stop."`
@@ -120,6 +123,9 @@ func (c *Config) Validate() error {
 	if !(c.TraceRatio >= 0 && c.TraceRatio <= 1) {
 		errs = append(errs, fmt.Errorf("NEXUS_TRACE_SAMPLE_RATIO is %g: want 0 to 1", c.TraceRatio))
 	}
+	if c.OTLPMetrics < 1 || c.OTLPMetrics > 3600 {
+		errs = append(errs, fmt.Errorf("NEXUS_OTLP_METRICS_SECONDS is %d: want 1 to 3600", c.OTLPMetrics))
+	}
 	errs = append(errs, c.checkAddresses())
 	if c.Gateway.Leaving() > 0 && c.Gateway.Leaving() >= c.grace() {
 		errs = append(errs, fmt.Errorf("NEXUS_HTTP_NOT_READY_SECONDS and NEXUS_HTTP_CLOSING_SECONDS are %s together: want less than NEXUS_SHUTDOWN_GRACE_SECONDS, which is %d",
@@ -143,6 +149,11 @@ func (c *Config) checkAddresses() error {
 	var errs []error
 	if c.NATSListen != natsListenOff {
 		if err := config.Address("NEXUS_NATS_LISTEN", c.NATSListen, -1); err != nil {
+			errs = append(errs, fmt.Errorf("%w, or off", err))
+		}
+	}
+	if c.OpsAddr != "" && c.OpsAddr != opsOff {
+		if err := config.Address("NEXUS_OPS_ADDR", c.OpsAddr, 0); err != nil {
 			errs = append(errs, fmt.Errorf("%w, or off", err))
 		}
 	}

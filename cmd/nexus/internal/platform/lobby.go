@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"nexus.internal/libs/metrics"
 	"nexus.internal/libs/run"
 	"nexus.internal/services/gateway"
 )
@@ -25,7 +26,7 @@ type lobby struct {
 }
 
 // openLobby listens on address. waitingFor says what the start waits for.
-func openLobby(ctx context.Context, address string, waitingFor func() string) (*lobby, error) {
+func openLobby(ctx context.Context, address string, waitingFor func() string, measured *metrics.Provider) (*lobby, error) {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("listen for HTTP: %w; choose another address with NEXUS_HTTP_ADDR", err)
@@ -35,7 +36,7 @@ func openLobby(ctx context.Context, address string, waitingFor func() string) (*
 		return nil, fmt.Errorf("listen for HTTP: %s is not a TCP address", address)
 	}
 	server := &http.Server{
-		Handler: gateway.Starting(waitingFor), ReadTimeout: 5 * time.Second, WriteTimeout: 5 * time.Second, MaxHeaderBytes: 16 << 10,
+		Handler: gateway.Starting(waitingFor, measured), ReadTimeout: 5 * time.Second, WriteTimeout: 5 * time.Second, MaxHeaderBytes: 16 << 10,
 	}
 	// Whoever asks again must find the gateway.
 	server.SetKeepAlivesEnabled(false)

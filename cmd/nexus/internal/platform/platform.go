@@ -13,6 +13,7 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
 	"nexus.internal/libs/embed/embednats"
+	"nexus.internal/libs/metrics"
 	"nexus.internal/libs/pg"
 	"nexus.internal/libs/run"
 	"nexus.internal/libs/telemetry"
@@ -36,6 +37,9 @@ type Options struct {
 	// Spans receives the spans of all services; nil traces nothing. It is not
 	// shut down here.
 	Spans sdktrace.SpanProcessor
+	// Metrics is what the process measures; nil measures nothing. It is not shut down
+	// here.
+	Metrics *metrics.Provider
 	// Ready is called once everything serves.
 	Ready func(Running)
 
@@ -49,6 +53,9 @@ type Running struct {
 	// NATSURL is where clients reach the NATS server of this process; empty
 	// without one.
 	NATSURL string
+	// OpsAddr is where health, readiness and metrics are served apart from the REST
+	// API; empty where they are not.
+	OpsAddr string
 }
 
 type process struct {
@@ -58,7 +65,9 @@ type process struct {
 	logs   *telemetry.Logs
 	// lobby is where the gateway serves; nil without one.
 	lobby *lobby
-	open  []*base
+	// ops is nil where nothing is served for operations.
+	ops  *ops
+	open []*base
 }
 
 // stopServersWithin bounds the stop of the private servers.
@@ -88,6 +97,11 @@ func Run(ctx context.Context, opts Options) (err error) {
 		defer cancel()
 		err = errors.Join(err, p.close(last))
 	}()
+	if address := opsAddress(opts.Config, opts.Embedded); address != "" {
+		if p.ops, err = openOps(ctx, address, p.infra.patience.waitingFor, opts.Metrics, log); err != nil {
+			return err
+		}
+	}
 	parts, err := p.parts(ctx)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -100,8 +114,8 @@ func Run(ctx context.Context, opts Options) (err error) {
 	grace := time.Duration(opts.Config.ShutdownGrace) * time.Second
 	var told time.Time
 	err = run.NewSupervisor(log, grace, parts...).
-		OnReady(func() { log.Info().Msg("ready"); opts.Ready(p.running()) }).
-		OnStop(func() { told = time.Now(); log.Info().Msg("stopping") }).
+		OnReady(func() { log.Info().Msg("ready"); p.ops.ready(); opts.Ready(p.running()) }).
+		OnStop(func() { told = time.Now(); log.Info().Msg("stopping"); p.ops.stopping() }).
 		Run(ctx)
 	if err != nil {
 		return fmt.Errorf("run: %w", err)
@@ -110,12 +124,25 @@ func Run(ctx context.Context, opts Options) (err error) {
 	return nil
 }
 
+// opsAddress is where health, readiness and metrics are served apart from the REST
+// API; empty for nowhere.
+func opsAddress(cfg Config, embedded bool) string {
+	switch address := cfg.OpsAddr; {
+	case address == opsOff, address == "" && embedded:
+		return ""
+	case address == "":
+		return opsAlone
+	default:
+		return address
+	}
+}
+
 // parts makes everything that runs, once it has what that needs.
 func (p *process) parts(ctx context.Context) ([]run.Component, error) {
 	opts := p.opts
 	if slices.Contains(opts.Services, "gateway") {
 		var err error
-		if p.lobby, err = openLobby(ctx, opts.Config.Gateway.HTTPAddr, p.infra.patience.waitingFor); err != nil {
+		if p.lobby, err = openLobby(ctx, opts.Config.Gateway.HTTPAddr, p.infra.patience.waitingFor, opts.Metrics); err != nil {
 			return nil, err
 		}
 	}
@@ -136,7 +163,7 @@ func (p *process) parts(ctx context.Context) ([]run.Component, error) {
 	if opts.workers != nil {
 		parts = append(parts, opts.workers.end())
 	}
-	return parts, nil
+	return parts, opts.Metrics.Err()
 }
 
 // Create makes schemas, streams and consumers, and returns. Schemas that a newer
@@ -164,6 +191,9 @@ func (p *process) running() Running {
 	if p.infra.nats != nil {
 		r.NATSURL = p.infra.nats.ClientURL()
 	}
+	if p.ops != nil {
+		r.OpsAddr = p.ops.listener.Addr().String()
+	}
 	return r
 }
 
@@ -176,6 +206,7 @@ func (p *process) close(ctx context.Context) error {
 		// Served listeners are closed already.
 		_ = p.lobby.Close()
 	}
+	p.ops.close()
 	return errors.Join(append(errs, p.infra.stop(ctx))...)
 }
 
@@ -237,6 +268,13 @@ func RunNATS(ctx context.Context, opts Options) error {
 		return errors.New("`nexus nats` runs a server of its own: NEXUS_NATS_URL must not be set, and NEXUS_NATS_LISTEN must not be off")
 	}
 	in := newInfrastructure(cfg, log, 0)
+	var told *ops
+	if address := opsAddress(cfg, false); address != "" {
+		if told, err = openOps(ctx, address, in.patience.waitingFor, opts.Metrics, log); err != nil {
+			return err
+		}
+		defer told.close()
+	}
 	if in.keys, err = embednats.LoadOrCreateKeys(cfg.NATSKeys, natsUsers()...); err != nil {
 		return err
 	}
@@ -247,8 +285,10 @@ func RunNATS(ctx context.Context, opts Options) error {
 	if err := in.makeStreams(ctx); err != nil {
 		return err
 	}
+	told.ready()
 	opts.Ready(Running{NATSURL: in.nats.ClientURL()})
 	<-ctx.Done()
+	told.stopping()
 	return nil
 }
 

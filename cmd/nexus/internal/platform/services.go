@@ -11,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"nexus.internal/libs/bus"
+	"nexus.internal/libs/metrics"
 	"nexus.internal/libs/pg"
 	"nexus.internal/libs/run"
 	"nexus.internal/libs/telemetry"
@@ -48,6 +49,8 @@ type base struct {
 	db     *pg.DB
 	log    zerolog.Logger
 	tracer *telemetry.Provider
+	// metrics is nil where nothing is measured.
+	metrics *metrics.Set
 }
 
 // close gives back what the service used, after its components have stopped.
@@ -64,7 +67,7 @@ func (b *base) close() error {
 }
 
 func (p *process) base(ctx context.Context, service string) (*base, error) {
-	b := &base{tracer: telemetry.NewSampledProvider("nexus-"+service, p.opts.Version, p.opts.Spans, p.opts.Config.TraceRatio)}
+	b := &base{tracer: telemetry.NewSampledProvider("nexus-"+service, p.opts.Version, p.opts.Spans, p.opts.Config.TraceRatio), metrics: p.opts.Metrics.For(service)}
 	b.log = p.logs.Logger(service)
 	var err error
 	if b.nc, err = p.infra.connect(ctx, service, b.log); err != nil {
@@ -86,8 +89,11 @@ func (p *process) base(ctx context.Context, service string) (*base, error) {
 	if p.opts.Spans != nil {
 		options.Tracer = b.tracer
 	}
-	b.db, err = p.infra.open(ctx, options)
-	return b, err
+	if b.db, err = p.infra.open(ctx, options); err != nil {
+		return b, err
+	}
+	b.db.Measure(b.metrics)
+	return b, nil
 }
 
 // build makes one service's components.
@@ -107,7 +113,11 @@ func (p *process) build(ctx context.Context, service string) ([]run.Component, e
 	return append([]run.Component{p.logLevel(service, b)}, parts...), nil
 }
 
-type service interface{ Components() []run.Component }
+type service interface {
+	Components() []run.Component
+	// Health says whether the service can work.
+	Health(ctx context.Context) error
+}
 
 func (p *process) components(ctx context.Context, name string, b *base) ([]run.Component, error) {
 	cfg := p.opts.Config
@@ -119,20 +129,20 @@ func (p *process) components(ctx context.Context, name string, b *base) ([]run.C
 		if calloutErr != nil {
 			return nil, calloutErr
 		}
-		s, err = auth.New(cfg.Auth, auth.Deps{NC: b.nc, JS: b.js, DB: b.db, Log: b.log, Tracer: b.tracer, Now: time.Now, Tokens: cfg.Tokens, Callout: callout})
+		s, err = auth.New(cfg.Auth, auth.Deps{NC: b.nc, JS: b.js, DB: b.db, Log: b.log, Tracer: b.tracer, Metrics: b.metrics, Now: time.Now, Tokens: cfg.Tokens, Callout: callout})
 	case "audit":
-		s, err = audit.New(cfg.Audit, audit.Deps{NC: b.nc, JS: b.js, DB: b.db, Log: b.log, Tracer: b.tracer})
+		s, err = audit.New(cfg.Audit, audit.Deps{NC: b.nc, JS: b.js, DB: b.db, Log: b.log, Tracer: b.tracer, Metrics: b.metrics})
 	case "jobs":
-		s, err = jobs.New(cfg.Jobs, jobs.Deps{NC: b.nc, JS: b.js, DB: b.db, Log: b.log, Tracer: b.tracer, Now: time.Now, Worker: p.worker})
+		s, err = jobs.New(cfg.Jobs, jobs.Deps{NC: b.nc, JS: b.js, DB: b.db, Log: b.log, Tracer: b.tracer, Metrics: b.metrics, Now: time.Now, Worker: p.worker})
 	case "corpus":
-		s, err = corpus.New(cfg.Corpus, corpus.Deps{NC: b.nc, JS: b.js, DB: b.db, Log: b.log, Tracer: b.tracer, Now: time.Now, Worker: p.worker})
+		s, err = corpus.New(cfg.Corpus, corpus.Deps{NC: b.nc, JS: b.js, DB: b.db, Log: b.log, Tracer: b.tracer, Metrics: b.metrics, Now: time.Now, Worker: p.worker})
 	case "plugins":
-		s, err = plugins.New(cfg.Plugins, plugins.Deps{NC: b.nc, JS: b.js, DB: b.db, Log: b.log, Tracer: b.tracer, Worker: p.worker})
+		s, err = plugins.New(cfg.Plugins, plugins.Deps{NC: b.nc, JS: b.js, DB: b.db, Log: b.log, Tracer: b.tracer, Metrics: b.metrics, Worker: p.worker})
 	case "webhooks":
-		s, err = webhooks.New(cfg.Webhooks, webhooks.Deps{NC: b.nc, JS: b.js, DB: b.db, Log: b.log, Tracer: b.tracer, Now: time.Now})
+		s, err = webhooks.New(cfg.Webhooks, webhooks.Deps{NC: b.nc, JS: b.js, DB: b.db, Log: b.log, Tracer: b.tracer, Metrics: b.metrics, Now: time.Now})
 	case "gateway":
 		s, err = gateway.New(cfg.Gateway, gateway.Deps{
-			NC: b.nc, JS: b.js, Listener: p.lobby, Log: b.log, Tracer: b.tracer, Now: time.Now, Version: p.opts.Version,
+			NC: b.nc, JS: b.js, Listener: p.lobby, Log: b.log, Tracer: b.tracer, Metrics: p.opts.Metrics, Now: time.Now, Version: p.opts.Version,
 			Tokens: cfg.Tokens, MLEnabled: cfg.Plugins.MLEnabled, PrivateWebhooks: cfg.Webhooks.AllowPrivate, NATSDoor: p.infra.keys != nil,
 		})
 	default:
@@ -141,6 +151,7 @@ func (p *process) components(ctx context.Context, name string, b *base) ([]run.C
 	if err != nil {
 		return nil, err
 	}
+	p.ops.add(check{name, b.health(s.Health)})
 	parts := s.Components()
 	if name == "gateway" {
 		// Its server comes last.

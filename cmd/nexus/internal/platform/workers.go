@@ -70,16 +70,17 @@ func (p *process) workerFor(queue string, b *base) ([]run.Component, error) {
 	switch queue {
 	case contract.QueueCorpus:
 		cfg.Corpus.WorkerConcurrency = want.concurrency(cfg.Corpus.WorkerConcurrency)
-		w, err = corpus.NewWorker(cfg.Corpus, corpus.Deps{NC: b.nc, JS: b.js, DB: b.db, Log: b.log, Tracer: b.tracer, Worker: p.worker})
+		w, err = corpus.NewWorker(cfg.Corpus, corpus.Deps{NC: b.nc, JS: b.js, DB: b.db, Log: b.log, Tracer: b.tracer, Metrics: b.metrics, Worker: p.worker})
 	case contract.QueuePlugins:
 		cfg.Plugins.WorkerConcurrency = want.concurrency(cfg.Plugins.WorkerConcurrency)
-		w, beside, err = plugins.NewWorker(cfg.Plugins, plugins.Deps{NC: b.nc, JS: b.js, DB: b.db, Log: b.log, Tracer: b.tracer, Worker: p.worker})
+		w, beside, err = plugins.NewWorker(cfg.Plugins, plugins.Deps{NC: b.nc, JS: b.js, DB: b.db, Log: b.log, Tracer: b.tracer, Metrics: b.metrics, Worker: p.worker})
 	default:
 		return nil, fmt.Errorf("there is no queue %q", queue)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("start the %s worker: %w", queue, err)
 	}
+	p.ops.add(check{queue, b.health(b.db.Ping)})
 	w.LimitTo(want.limit)
 	return append(beside, w), nil
 }

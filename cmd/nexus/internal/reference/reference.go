@@ -35,6 +35,7 @@ func Write(dir string) error {
 		"state-machine.md": []byte(stateMachine()),
 		"wire.md":          []byte(wire()),
 		"routes.md":        []byte(routes()),
+		"metrics.md":       []byte(metricsPage()),
 		"openapi.json":     api,
 	}
 	for name, content := range pages {

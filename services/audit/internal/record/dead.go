@@ -14,6 +14,7 @@ import (
 	wmjs "nexus.internal/libs/bus/watermill"
 	"nexus.internal/libs/contract"
 	"nexus.internal/libs/fault"
+	"nexus.internal/libs/metrics"
 	"nexus.internal/libs/telemetry"
 	"nexus.internal/services/audit/internal/trail"
 )
@@ -30,11 +31,29 @@ type Dead struct {
 	log     zerolog.Logger
 	tracer  trace.Tracer
 	maxBody int
+	kept    *metrics.Counter
 }
 
 // NewDead makes a keeper of dead letters; of a body it keeps up to maxBody bytes.
 func NewDead(store DeadKeeper, log zerolog.Logger, tracer trace.Tracer, maxBody int) *Dead {
 	return &Dead{store: store, log: log, tracer: tracer, maxBody: maxBody}
+}
+
+// Measure counts dead letters from now on.
+func (d *Dead) Measure(set *metrics.Set) {
+	d.kept = set.Counter(metrics.DeadLetters)
+	for _, service := range []string{"audit", "gateway", "jobs", "webhooks"} {
+		d.kept.Expect(service)
+	}
+}
+
+// count counts a letter under the service that gave up on its message.
+func (d *Dead) count(letter trail.DeadLetter) {
+	from := ""
+	if words := strings.Split(letter.Subject, "."); len(words) > 2 {
+		from = words[2]
+	}
+	d.kept.Add(1, from)
 }
 
 // Handle keeps a dead letter. One that the database refuses has nowhere else
@@ -58,6 +77,7 @@ func (d *Dead) handle(msg *message.Message) error {
 		err = d.store.KeepDead(ctx, letter)
 	}
 	if err == nil {
+		d.count(letter)
 		return nil
 	}
 	span.SetStatus(codes.Error, err.Error())

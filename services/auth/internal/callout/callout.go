@@ -22,6 +22,7 @@ import (
 	"nexus.internal/libs/contract"
 	"nexus.internal/libs/fault"
 	"nexus.internal/libs/identity"
+	"nexus.internal/libs/metrics"
 )
 
 const (
@@ -44,6 +45,8 @@ const (
 	maxSecret = 512
 	// endpoint is what the audit trail calls a login here.
 	endpoint = "NATS CONNECT"
+	// door is what it is called where decisions are counted.
+	door = "nats"
 )
 
 // Verifier answers who a key belongs to.
@@ -73,6 +76,8 @@ type Deps struct {
 	Publisher Publisher
 	Log       zerolog.Logger
 	Now       func() time.Time
+	// Metrics is what is measured; nil measures nothing.
+	Metrics *metrics.Set
 	// Events is where changes of keys are heard.
 	Events *nats.Conn
 	// System may end connections; nil ends none.
@@ -90,14 +95,19 @@ type Service struct {
 	events *nats.Conn
 	guests *guests
 	failed *failures
+	// decided counts who was let in and who was not.
+	decided *metrics.Counter
 }
 
 // New makes the service.
 func New(d Deps) *Service {
-	return &Service{
+	s := &Service{
 		nc: d.NC, keys: d.Keys, verify: d.Verifier, pub: d.Publisher, log: d.Log, now: d.Now, events: d.Events,
-		guests: newGuests(d.System, d.Log, d.Now), failed: newFailures(d.Now),
+		guests: newGuests(d.System, d.Log, d.Now), failed: newFailures(d.Now), decided: d.Metrics.Counter(metrics.AuthDecisions),
 	}
+	s.decided.Expect(door, contract.WhatAuthSuccess)
+	s.decided.Expect(door, contract.WhatAuthFailure)
+	return s
 }
 
 // Name implements run.Component.
@@ -254,6 +264,7 @@ func (s *Service) tell(ctx context.Context, hash string, who contract.VerifyRepl
 	default:
 		return
 	}
+	s.decided.Add(1, door, what)
 	data, err := json.Marshal(contract.AuthDecision{KeyHashPrefix: identity.HashPrefix(hash), Role: who.Role, Endpoint: endpoint, Address: address})
 	if err == nil {
 		var message bus.Message

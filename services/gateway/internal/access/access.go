@@ -33,6 +33,8 @@ func platform() []Rule {
 	return []Rule{
 		{get, "/healthz", ""},
 		{get, "/readyz", ""},
+		{get, "/metrics", ""},
+		{get, "/metrics/prometheus", ""},
 
 		{get, "/.well-known/jwks.json", ""},
 

@@ -31,7 +31,7 @@ type object = map[string]any
 // by schema and name. What a route says of a property itself comes first.
 func glossary() map[string]term {
 	all := map[string]term{}
-	for _, part := range []map[string]term{general(), jobs(), outputs(), access(), corpus(), texts(), seeds(), mixes(), analysis(), trail(), webhooks()} {
+	for _, part := range []map[string]term{general(), jobs(), outputs(), access(), corpus(), texts(), seeds(), mixes(), analysis(), trail(), webhooks(), measured()} {
 		for name, t := range part {
 			all[name] = t
 		}

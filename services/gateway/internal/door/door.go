@@ -76,6 +76,7 @@ type Door struct {
 	slots     chan struct{}
 	lines     *lines
 	tries     *bus.Tries
+	measures  measures
 }
 
 // New makes the door.
@@ -131,11 +132,15 @@ func (d *Door) handle(msg *message.Message) {
 	var over *overLimitError
 	switch {
 	case err == nil:
+		d.measures.settled(accepted)
 	case errors.As(err, &over) && over.placed:
+		d.measures.limited.Add(1, limitDoor)
+		d.measures.settled(putBack)
 		wmjs.RetryIn(msg, over.wait)
 		msg.Nack()
 		return
 	case over == nil && d.again(ctx, from, err):
+		d.measures.settled(putBack)
 		msg.Nack()
 		return
 	default:
@@ -143,6 +148,10 @@ func (d *Door) handle(msg *message.Message) {
 			d.log.Error().Err(err).Msg("a refused message could not be kept; it will come again")
 			msg.Nack()
 			return
+		}
+		d.measures.settled(refused)
+		if over != nil {
+			d.measures.limited.Add(1, limitDoor)
 		}
 	}
 	d.tries.Done(placeOf(from))

@@ -73,6 +73,13 @@ func (c *Clients) Admit(key string) (leave func(), err error) {
 	return sync.OnceFunc(func() { c.leave(key) }), nil
 }
 
+// Open is how many streams are open.
+func (c *Clients) Open() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.total
+}
+
 func (c *Clients) leave(key string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

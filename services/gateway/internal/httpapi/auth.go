@@ -53,6 +53,7 @@ func (s *Server) authenticate(ctx huma.Context, next func(huma.Context)) {
 	}
 	if d.What != "" {
 		s.deps.Decisions.Note(d)
+		s.measures.decided(d)
 	}
 	if err != nil {
 		s.refuse(ctx, err)
@@ -110,10 +111,12 @@ func (s *Server) notKnown(ctx context.Context, credential admission.Credential, 
 	s.guesses.forget(credential.KeyHash())
 	if blocked {
 		s.guesses.hold(ctx)
+		s.measures.refusals.Add(1, limitAddress)
 		return tooOften(wait, tooManyFailures)
 	}
 	d.What, d.KeyHashPrefix = contract.WhatAuthFailure, identity.HashPrefix(credential.KeyHash())
 	if wait, blocked := s.guesses.failed(ctx, d.Address); blocked {
+		s.measures.refusals.Add(1, limitAddress)
 		return tooOften(wait, tooManyFailures)
 	}
 	return err
@@ -139,6 +142,7 @@ func (s *Server) limited(ctx huma.Context, caller identity.Caller) error {
 	ctx.SetHeader("RateLimit-Remaining", strconv.Itoa(v.Remaining))
 	ctx.SetHeader("RateLimit-Reset", strconv.Itoa(seconds(v.Reset)))
 	if !v.Allowed {
+		s.measures.refusals.Add(1, limitKey)
 		return tooOften(v.Wait, "Too many requests with this key: the limit is "+strconv.Itoa(v.Limit)+" a minute")
 	}
 	return nil

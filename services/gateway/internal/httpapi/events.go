@@ -130,6 +130,7 @@ func (s *Server) stream(
 	}
 	leave, err := s.clients.Admit(caller.KeyID)
 	if err != nil {
+		s.measures.refusals.Add(1, limitStreams)
 		return nil, err
 	}
 	opened, err := open(caller, from)

@@ -47,6 +47,8 @@ func requestID(given string) string {
 // observe gives each request an id and a span, and writes its line in the log.
 func (s *Server) observe(c *fiber.Ctx) error {
 	start := time.Now()
+	s.measures.inFlight.Add(1)
+	defer s.measures.inFlight.Add(-1)
 	id := requestID(c.Get(headerRequestID))
 	c.Set(headerRequestID, id)
 	ctx := telemetry.WithRequestID(telemetry.WithTraceParent(c.UserContext(), c.Get("Traceparent")), id)
@@ -60,6 +62,8 @@ func (s *Server) observe(c *fiber.Ctx) error {
 		err = s.onFiberError(c, err)
 	}
 	status := c.Response().StatusCode()
+	took := time.Since(start)
+	s.measures.answered(c, status, took)
 	if span.IsRecording() {
 		span.SetName(c.Method() + " " + c.Route().Path)
 		span.SetAttributes(attribute.String("http.route", c.Route().Path), attribute.Int("http.response.status_code", status))
@@ -71,7 +75,7 @@ func (s *Server) observe(c *fiber.Ctx) error {
 	if status >= fiber.StatusInternalServerError {
 		level = zerolog.WarnLevel
 	}
-	s.logRequest(ctx, c, level, nil, time.Since(start))
+	s.logRequest(ctx, c, level, nil, took)
 	return err
 }
 

@@ -84,4 +84,5 @@ func (s *Server) platformRoutes() {
 	register(s, route{method: http.MethodGet, path: "/healthz", id: "health", summary: "Is the process alive?", tag: "Platform"}, s.healthz)
 	register(s, route{method: http.MethodGet, path: "/readyz", id: "ready", summary: "Can it serve?", tag: "Platform", errors: []int{http.StatusServiceUnavailable}}, s.readyz)
 	register(s, route{method: http.MethodGet, path: "/api/v1/auth/whoami", id: "whoami", summary: "Who am I, and what may I do?", tag: "Access"}, s.whoami)
+	s.metricRoutes()
 }

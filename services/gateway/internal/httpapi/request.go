@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humafiber"
@@ -108,6 +109,7 @@ func (s *Server) onReadError(ctx *fasthttp.RequestCtx, err error) {
 
 // answer writes a problem where there is no framework around the request.
 func (s *Server) answer(ctx *fasthttp.RequestCtx, p *Problem) {
+	s.measures.requests.Add(1, unread, unmatched, strconv.Itoa(p.Status))
 	p.RequestID = requestID(string(ctx.Request.Header.Peek(headerRequestID)))
 	ctx.Response.Reset()
 	ctx.Response.Header.Set(headerRequestID, p.RequestID)

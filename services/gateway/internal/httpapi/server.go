@@ -21,6 +21,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"nexus.internal/libs/contract"
+	"nexus.internal/libs/metrics"
 	"nexus.internal/services/gateway/internal/admission"
 	"nexus.internal/services/gateway/internal/apidoc"
 	"nexus.internal/services/gateway/internal/await"
@@ -101,20 +102,23 @@ type Deps struct {
 	Log       zerolog.Logger
 	Tracer    trace.TracerProvider
 	Now       func() time.Time
+	// Metrics is what the process measures; nil measures nothing.
+	Metrics *metrics.Provider
 }
 
 // Server is a run.Component.
 type Server struct {
-	opts    Options
-	deps    Deps
-	log     zerolog.Logger
-	tracer  trace.Tracer
-	app     *fiber.App
-	api     huma.API
-	origins origins
-	guesses *guesses
-	clients *eventstream.Clients
-	bodies  *reqbody.Reader
+	opts     Options
+	deps     Deps
+	log      zerolog.Logger
+	tracer   trace.Tracer
+	app      *fiber.App
+	api      huma.API
+	origins  origins
+	guesses  *guesses
+	clients  *eventstream.Clients
+	bodies   *reqbody.Reader
+	measures *measures
 	// draining says that no new client should come, closing that those which are
 	// here should go.
 	draining, closing atomic.Bool
@@ -122,9 +126,10 @@ type Server struct {
 
 // New builds the server with all its routes.
 func New(opts Options, deps Deps) *Server {
+	measured := deps.Metrics.For("gateway")
 	s := &Server{
 		opts: opts, deps: deps, log: deps.Log, tracer: deps.Tracer.Tracer("nexus.internal/services/gateway/httpapi"),
-		origins: origins{opts.Proxies}, clients: eventstream.NewClients(opts.Streams), guesses: newGuesses(deps.Buckets, opts.AuthFailures, deps.Now),
+		measures: newMeasures(measured), origins: origins{opts.Proxies}, clients: eventstream.NewClients(opts.Streams), guesses: newGuesses(deps.Buckets, opts.AuthFailures, deps.Now),
 		bodies: reqbody.New(reqbody.Limits{Silence: opts.ReadSilence, Whole: opts.ReadWhole, Memory: max(bodyMemory, 2*reqbody.Needed(int(opts.largestBody())))}),
 	}
 	s.app = fiber.New(fiber.Config{
@@ -158,6 +163,8 @@ func New(opts Options, deps Deps) *Server {
 	describeProblems(s.api.OpenAPI())
 	apidoc.Complete(s.api.OpenAPI(), s.api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[Problem](), true, ""))
 	s.docs()
+	s.measures.know(s.app, s.api.OpenAPI())
+	measured.Observe(metrics.EventStreams, func(say metrics.Say) { say(float64(s.clients.Open())) })
 	return s
 }
 

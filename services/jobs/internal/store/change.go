@@ -89,7 +89,7 @@ const changeJobs = `
 			AS c (id, source, status, error_text, delay, refund, snooze, deferred, error_kind, error_code),
 		(SELECT clock_timestamp() AS now) AS t
 	WHERE j.id = ANY(ARRAY[c.id]) AND j.status = c.source
-	RETURNING ` + changedColumns
+	RETURNING ` + changedColumns + `, coalesce(extract(epoch FROM t.now - j.started_at), 0)::float8`
 
 // apply makes changes to locked jobs. The state of each comes from the
 // transition table; an impossible one is an error.
@@ -124,13 +124,15 @@ func apply(ctx context.Context, tx *pg.Tx, changes []change) ([]changed, error) 
 	defer rows.Close()
 	out := make([]changed, 0, n)
 	for rows.Next() {
-		c, err := scanChanged(rows)
+		var ran float64
+		c, err := scanChanged(rows, &ran)
 		if err != nil {
 			return nil, err
 		}
 		why := byID[c.ID]
 		c.Event, c.Worker, c.Actor, c.token, c.runTrace = why.event, why.worker, why.actor, why.token, why.runTrace
 		c.ErrorText, c.ErrorKind, c.ErrorCode = why.errorText, why.errorKind, why.errorCode
+		c.ranBefore, c.ran = why.job.Status == string(contract.StatusRunning), ran
 		c.ready = why.delay == 0 && !contract.Status(c.Status).Finished()
 		out = append(out, c)
 	}

@@ -36,6 +36,8 @@ type Verdict struct {
 // put off because something it needs is unavailable.
 func (s *Store) Finish(ctx context.Context, results []Finished, types map[string]contract.JobType, deferFor time.Duration) ([]Verdict, outbox.Entry, error) {
 	var verdicts []Verdict
+	var all []changed
+	start := time.Now()
 	entry, err := s.change(ctx, func(tx *pg.Tx, note func(...changed)) (outbox.Entry, error) {
 		var succeeded, others []Finished
 		for _, r := range results {
@@ -53,13 +55,17 @@ func (s *Store) Finish(ctx context.Context, results []Finished, types map[string
 		if err != nil {
 			return outbox.Entry{}, err
 		}
-		all := slices.Concat(done, ended)
+		all = slices.Concat(done, ended)
 		if verdicts, err = judge(ctx, tx, results, all); err != nil {
 			return outbox.Entry{}, err
 		}
 		note(all...)
 		return s.tell(ctx, tx, all, types)
 	})
+	if err == nil {
+		s.measures.ended(all, false)
+		s.measures.batch(opFinish, len(results), start)
+	}
 	return verdicts, entry, err
 }
 
@@ -76,7 +82,7 @@ const succeedJobs = `
 		INSERT INTO jobs.job_attempts (job_id, version, attempt_number, status, worker, runtime_ms, started_at, finished_at, lease_token)
 		SELECT id, version, attempt_count, 'succeeded', worker, runtime, started_at, now, token FROM done
 	)
-	SELECT id, job_type, status, version, attempt_count, max_attempts, priority, created_by, request_id, trace_parent, next_run_at, hooked, worker, token FROM done`
+	SELECT id, job_type, status, version, attempt_count, max_attempts, priority, created_by, request_id, trace_parent, next_run_at, hooked, worker, token, extract(epoch FROM now - started_at)::float8 FROM done`
 
 func (s *Store) succeed(ctx context.Context, tx *pg.Tx, results []Finished) ([]changed, error) {
 	if len(results) == 0 {
@@ -103,11 +109,13 @@ func (s *Store) succeed(ctx context.Context, tx *pg.Tx, results []Finished) ([]c
 	for rows.Next() {
 		var worker string
 		var token uuid.UUID
-		c, err := scanChanged(rows, &worker, &token)
+		var ran float64
+		c, err := scanChanged(rows, &worker, &token, &ran)
 		if err != nil {
 			return nil, err
 		}
 		c.Event, c.Worker, c.Actor, c.token = job.Succeed, worker, worker, &token
+		c.ranBefore, c.ran = true, ran
 		done = append(done, c)
 	}
 	if err := rows.Err(); err != nil {

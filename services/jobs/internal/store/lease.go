@@ -55,7 +55,7 @@ const claimJobs = `
 			progress = NULL, progress_text = NULL
 		FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS c (id, token, worker), (SELECT clock_timestamp() AS now) AS t
 		WHERE j.id = ANY(ARRAY[c.id]) AND j.status = ANY($6) AND j.next_run_at <= t.now AND NOT (` + inPausedQueue + `)
-		RETURNING ` + changedColumns + `, j.lease_token, j.lease_owner, j.timeout_seconds, j.execution_mode, j.lease_expires_at
+		RETURNING ` + changedColumns + `, j.lease_token, j.lease_owner, j.timeout_seconds, j.execution_mode, j.lease_expires_at, j.created_at, j.started_at
 	), watched AS (
 		INSERT INTO jobs.claims (look_at, job_ids) SELECT min(lease_expires_at), array_agg(id) FROM granted HAVING count(*) > 0
 	)
@@ -64,7 +64,7 @@ const claimJobs = `
 // grantedColumns are the columns scanned by scanGrants, in order. A payload too
 // large for a reply stays where it is.
 const grantedColumns = changedColumns + `, j.lease_token, j.lease_owner, j.timeout_seconds, j.execution_mode, octet_length(i.payload),
-	CASE WHEN octet_length(i.payload) <= 262144 THEN i.payload END`
+	CASE WHEN octet_length(i.payload) <= 262144 THEN i.payload END, extract(epoch FROM j.started_at - j.created_at)::float8`
 
 // Claim gives each lease its job where the job is ready, and returns the
 // grants. A job that is already leased under the very token that asks is
@@ -76,6 +76,8 @@ func (s *Store) Claim(ctx context.Context, leases []Lease, lease time.Duration) 
 	}
 	ids, tokens, workers := leaseColumns(leases)
 	var granted []Granted
+	var begun []changed
+	start := time.Now()
 	entry, err := s.change(ctx, func(tx *pg.Tx, note func(...changed)) (outbox.Entry, error) {
 		granted = granted[:0]
 		rows, err := tx.Query(ctx, claimJobs, ids, tokens, workers, string(t.To), lease.Seconds(), sources(t))
@@ -86,7 +88,7 @@ func (s *Store) Claim(ctx context.Context, leases []Lease, lease time.Duration) 
 		if err != nil {
 			return outbox.Entry{}, err
 		}
-		granted = grants
+		granted, begun = grants, jobs
 		if len(granted) < len(leases) {
 			if err := park(ctx, tx, ids); err != nil {
 				return outbox.Entry{}, err
@@ -104,6 +106,10 @@ func (s *Store) Claim(ctx context.Context, leases []Lease, lease time.Duration) 
 		}
 		return s.outbox.Append(ctx, tx.AtCommit(), events)
 	})
+	if err == nil {
+		s.measures.begun(begun)
+		s.measures.batch(opClaim, len(leases), start)
+	}
 	return granted, entry, err
 }
 
@@ -117,12 +123,14 @@ func scanGrants(rows pgx.Rows) (jobs []changed, grants []Granted, err error) {
 			timeout int
 			mode    string
 			size    int
+			waited  float64
 		)
-		c, err := scanChanged(rows, &token, &worker, &timeout, &mode, &size, &payload)
+		c, err := scanChanged(rows, &token, &worker, &timeout, &mode, &size, &payload, &waited)
 		if err != nil {
 			return nil, nil, err
 		}
 		c.Event, c.Worker, c.Actor = job.Claim, worker, worker
+		c.waited = waited
 		if payload != nil {
 			size = 0
 		}

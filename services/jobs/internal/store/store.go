@@ -25,6 +25,8 @@ type Store struct {
 	now    func() time.Time
 	// observe is told of changes once they are committed.
 	observe func([]Change)
+
+	measures measures
 }
 
 // New makes a store. now stamps events; leases and waits go by the clock of
@@ -71,6 +73,10 @@ type changed struct {
 	runTrace string
 	// ready says that the job may run again at once.
 	ready bool
+	// ranBefore says that the change ended a run, and ran how long that took; waited is
+	// how long a run that begins was waited for since the submit, both in seconds.
+	ranBefore   bool
+	ran, waited float64
 }
 
 // changedColumns are the columns scanned by scanChanged, in order.

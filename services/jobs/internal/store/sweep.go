@@ -30,8 +30,9 @@ const leaseExpired = "the worker went silent and its lease ran out"
 // is left, failed otherwise. Each is audited under sweeper's name. It returns
 // how many it recovered, and whether there may be more.
 func (s *Store) RecoverExpired(ctx context.Context, sweeper string, types map[string]contract.JobType) (n int, more bool, entry outbox.Entry, err error) {
+	var after []changed
 	entry, err = s.change(ctx, func(tx *pg.Tx, note func(...changed)) (outbox.Entry, error) {
-		n = 0
+		n, after = 0, nil
 		ids, groups, err := takeClaims(ctx, tx)
 		if err != nil || groups == 0 {
 			return outbox.Entry{}, err
@@ -51,8 +52,7 @@ func (s *Store) RecoverExpired(ctx context.Context, sweeper string, types map[st
 				changes[i].delay = types[c.JobType].Backoff(c.Attempt)
 			}
 		}
-		after, err := apply(ctx, tx, changes)
-		if err != nil {
+		if after, err = apply(ctx, tx, changes); err != nil {
 			return outbox.Entry{}, err
 		}
 		for i := range after {
@@ -68,6 +68,9 @@ func (s *Store) RecoverExpired(ctx context.Context, sweeper string, types map[st
 		}
 		return s.tell(ctx, tx, after, types, recoveries...)
 	})
+	if err == nil {
+		s.measures.ended(after, true)
+	}
 	return n, more, entry, err
 }
 
@@ -186,6 +189,9 @@ func (s *Store) DispatchLost(ctx context.Context, types map[string]contract.JobT
 		n = len(found)
 		return s.sendAgain(ctx, tx, found, types)
 	})
+	if err == nil {
+		s.measures.redispatched.Add(n, queue)
+	}
 	return n, more, entry, err
 }
 

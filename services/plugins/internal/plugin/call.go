@@ -9,6 +9,9 @@ import (
 	"unicode"
 )
 
+// noAnswer begins the failure of a call that took too long.
+const noAnswer = "no answer within "
+
 // failure is an error of a plugin, reduced to a bounded line of text.
 type failure string
 
@@ -99,7 +102,7 @@ func outcomeError(ctx, limited context.Context, timeout time.Duration, err error
 	case ctx.Err() != nil:
 		return fmt.Errorf("run a plugin: %w", context.Cause(ctx))
 	case limited.Err() != nil:
-		return failure(fmt.Sprintf("no answer within %s", timeout))
+		return failure(noAnswer + timeout.String())
 	}
 	return err
 }

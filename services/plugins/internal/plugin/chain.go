@@ -62,7 +62,9 @@ func (r *Registry) Run(ctx context.Context, profile string, layers []layer.Name,
 			return nil, fmt.Errorf("compute layer %s: %w", name, errs[i])
 		}
 	}
-	return fit(ctx, tries)
+	done, err := fit(ctx, tries)
+	r.measures.passedOver(done)
+	return done, err
 }
 
 // fit has the layers that do not fit the run together computed by the next of
@@ -196,10 +198,12 @@ func (r *Registry) runPlugin(ctx context.Context, g *guard, request Request, lim
 		attribute.String("nexus.plugin.name", g.name), attribute.String("nexus.plugin.kind", string(g.kind)),
 	))
 	defer span.End()
+	start := time.Now()
 	done, err := g.run(ctx, request, func(o Output) (Output, error) {
 		body, err := admit(r.shapes, request.Layer, o, limit)
 		return Output{Body: body, Confidence: o.Confidence}, err
 	})
+	r.measures.called(ctx, g.name, start, err)
 	if err != nil {
 		span.SetStatus(codes.Error, err.Error())
 		return Layer{}, err

@@ -17,6 +17,9 @@ import (
 // healthWithin bounds how long a plugin may take to say how it is doing.
 const healthWithin = 2 * time.Second
 
+// notCalled is why a plugin that keeps failing was passed over.
+const notCalled = Refusal("not called, it has failed too often")
+
 // maxChecks bounds the health checks of one plugin at once.
 const maxChecks = 4
 
@@ -74,7 +77,7 @@ func (g *guard) run(ctx context.Context, r Request, check func(Output) (Output, 
 	done, err := g.breaker.Execute(func() (computed, error) { return g.try(ctx, r, check) })
 	switch {
 	case errors.Is(err, gobreaker.ErrOpenState), errors.Is(err, gobreaker.ErrTooManyRequests):
-		return computed{}, Refusal("not called, it has failed too often")
+		return computed{}, notCalled
 	case errors.Is(err, ErrDisabled):
 		return computed{}, ErrUnsupported
 	}

@@ -69,6 +69,7 @@ type Registry struct {
 	tracer   trace.Tracer
 	// withoutLearning passes over the plugins that learn.
 	withoutLearning bool
+	measures        measures
 }
 
 // NewRegistry registers plugins in the order given. A profile may name plugins

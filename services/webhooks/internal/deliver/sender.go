@@ -15,6 +15,7 @@ import (
 
 	"nexus.internal/libs/contract"
 	"nexus.internal/libs/fault"
+	"nexus.internal/libs/metrics"
 	"nexus.internal/services/webhooks/internal/hook"
 	"nexus.internal/services/webhooks/internal/store"
 )
@@ -62,6 +63,9 @@ type Sender struct {
 	// woken has a word when something may be due, ended when a post has ended.
 	woken chan struct{}
 	ended chan hook.Claimed
+
+	deliveries *metrics.Counter
+	durations  *metrics.Histogram
 }
 
 // New makes a sender of up to concurrency posts at once, each of which takes at
@@ -70,6 +74,33 @@ func New(st Store, poster Poster, off Disabler, log zerolog.Logger, tracer trace
 	return &Sender{
 		store: st, poster: poster, off: off, log: log, tracer: tracer, concurrency: concurrency, lease: timeout + leaseSlack,
 		woken: make(chan struct{}, 1), ended: make(chan hook.Claimed, concurrency),
+	}
+}
+
+// What came of a post, as it is counted.
+const (
+	delivered = "delivered"
+	retried   = "retried"
+	failed    = "failed"
+)
+
+// Measure counts deliveries from now on. It must be called before Run.
+func (s *Sender) Measure(set *metrics.Set) {
+	s.deliveries, s.durations = set.Counter(metrics.WebhookDeliveries), set.Histogram(metrics.WebhookDuration)
+	for _, outcome := range []string{delivered, retried, failed} {
+		s.deliveries.Expect(outcome)
+	}
+}
+
+// count counts what came of a delivery.
+func (s *Sender) count(r store.Result) {
+	switch r.Status {
+	case contract.DeliveryDelivered:
+		s.deliveries.Add(1, delivered)
+	case contract.DeliveryPending:
+		s.deliveries.Add(1, retried)
+	default:
+		s.deliveries.Add(1, failed)
 	}
 }
 
@@ -164,7 +195,9 @@ func (s *Sender) deliver(ctx context.Context, c hook.Claimed) {
 		s.finish(ctx, c, store.Result{Status: contract.DeliveryFailed, Error: disabledText})
 		return
 	}
+	start := time.Now()
 	out := s.poster.Post(ctx, c)
+	s.durations.Since(start)
 	if out.Err != nil {
 		span.SetStatus(codes.Error, out.Err.Error())
 	}
@@ -199,6 +232,7 @@ func judge(c hook.Claimed, out hook.Outcome) store.Result {
 }
 
 func (s *Sender) finish(ctx context.Context, c hook.Claimed, r store.Result) {
+	s.count(r)
 	ctx, cancel := context.WithTimeout(ctx, finishWithin)
 	defer cancel()
 	if err := s.store.Finish(ctx, c, r); err != nil {
