@@ -57,7 +57,7 @@ func injectBaggage(ctx context.Context, h nats.Header) {
 // fromBaggage takes the request id out of a baggage header; what others carry in
 // theirs ends here.
 func fromBaggage(ctx context.Context, header string) context.Context {
-	if len(header) > maxBaggage {
+	if header == "" || len(header) > maxBaggage {
 		return ctx
 	}
 	bag, err := baggage.Parse(header)

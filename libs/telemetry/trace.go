@@ -105,16 +105,17 @@ func InjectHeader(ctx context.Context, h nats.Header) {
 // FromHeader continues the trace of a message, for its request. Header names are
 // matched in any case: clients in other languages write `traceparent`.
 func FromHeader(ctx context.Context, h nats.Header) context.Context {
+	var parent, baggage string
 	for name, values := range h {
 		switch {
 		case len(values) == 0:
 		case strings.EqualFold(name, headerTraceParent):
-			ctx = WithTraceParent(ctx, values[0])
+			parent = values[0]
 		case strings.EqualFold(name, headerBaggage):
-			ctx = fromBaggage(ctx, values[0])
+			baggage = values[0]
 		}
 	}
-	return ctx
+	return fromBaggage(WithTraceParent(ctx, parent), baggage)
 }
 
 // Linked are the options of a span that begins a trace of its own, linked to the one

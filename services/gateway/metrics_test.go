@@ -97,7 +97,7 @@ func TestRequestsAreCountedByTheirRoutes(t *testing.T) {
 	}
 	asking.Wait()
 	got := requests(t, g.address)
-	require.Equal(t, 3*2.0*attempts, got["GET unmatched 404"])
+	require.InDelta(t, 3*2.0*attempts, got["GET unmatched 404"], 0)
 	require.NotContains(t, got, "GET / 404")
 	total := 0.0
 	for series, n := range got {
@@ -106,7 +106,7 @@ func TestRequestsAreCountedByTheirRoutes(t *testing.T) {
 			total += n
 		}
 	}
-	require.Equal(t, 3.0*attempts, total)
+	require.InDelta(t, 3.0*attempts, total, 0)
 	require.Less(t, len(got), 10)
 
 	var snapshot struct {

@@ -38,6 +38,7 @@ func Complete(doc *huma.OpenAPI, problem *huma.Schema) {
 		d.explain(name, schema)
 	}
 	said, tags := sentences(), map[string]bool{}
+	maps.Copy(said, corpusSentences())
 	for _, item := range doc.Paths {
 		for _, op := range Operations(item) {
 			d.operation(op, said[op.OperationID])

@@ -47,6 +47,12 @@ func sentences() map[string]string {
 		"delete-webhook":        "Ends a webhook and forgets its deliveries.",
 		"list-deliveries":       "Lists what was posted and is to be posted, newest first, with what came of it.",
 		"redeliver":             "Makes a delivery again from its first attempt, whatever came of it.",
+	}
+}
+
+// corpusSentences say it of the operations on the corpus, and of those behind them.
+func corpusSentences() map[string]string {
+	return map[string]string{
 		"list-documents":        "Lists the documents of the corpus.",
 		"get-document":          "Reads a document with where its content comes from and what was made of it.",
 		"get-ingest-job":        "Reads what came of an ingest: its counts, and its files page by page.",
