@@ -15,7 +15,7 @@ FIRST := migrations libs
 LAST := cmd/nexus services/e2e bench chaos
 MODULES := $(FIRST) $(filter-out $(FIRST) $(LAST),$(USED)) $(LAST)
 # Kept out of go.work, so that their many dependencies never mix with the product's.
-OUTSIDE := deploy tools
+OUTSIDE := deploy deploy/observability tools
 
 CACHE := $(CURDIR)/.cache
 GOLANGCI := GOLANGCI_LINT_CACHE=$(CACHE)/golangci-lint $(CURDIR)/bin/golangci-lint
@@ -72,7 +72,7 @@ cover-report: ## Print the coverage of the last run; fail when a service is belo
 lint: bin/golangci-lint ## Run the linters over every module
 	$(GOLANGCI) run --allow-serial-runners $(MODULES:%=./%/...)
 	@for module in $(OUTSIDE); do \
-		(cd $$module && GOWORK=off $(GOLANGCI) run --allow-serial-runners --config ../.golangci.yml ./...) || exit 1; done
+		(cd $$module && GOWORK=off $(GOLANGCI) run --allow-serial-runners --config $(CURDIR)/.golangci.yml ./...) || exit 1; done
 
 fmt: bin/golangci-lint ## Format the Go code
 	$(GOLANGCI) fmt

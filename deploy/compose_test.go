@@ -25,6 +25,8 @@ type composeFile struct {
 	Settings any `yaml:"x-settings"`
 	Database any `yaml:"x-database"`
 	Service  any `yaml:"x-service"`
+	Traced   any `yaml:"x-traced"`
+	Tool     any `yaml:"x-tool"`
 }
 
 type composeService struct {

@@ -85,7 +85,7 @@ NEXUS_PROSE is no setting.
 func TestTextsNameSettingsThatExist(t *testing.T) {
 	t.Parallel()
 	ref := readReference(t)
-	for _, file := range []string{"Dockerfile", "README.md", "compose.yaml"} {
+	for _, file := range []string{"Dockerfile", "README.md", "compose.yaml", "compose.observability.yaml"} {
 		names := regexp.MustCompile(`NEXUS_[A-Z_]+`).FindAllString(readFile(t, file), -1)
 		require.NotEmpty(t, names, file)
 		for _, name := range names {

@@ -193,7 +193,7 @@ func measure(ctx context.Context, opts *platform.Options, name string) (stop fun
 		return func() error { return nil }, nil
 	}
 	made := metrics.Options{Name: name, Version: opts.Version}
-	if cfg.OTLPEndpoint != "" {
+	if cfg.OTLPEndpoint != "" && cfg.OTLPMetrics > 0 {
 		logs, err := cfg.Logs(opts.Log)
 		if err != nil {
 			return nil, err

@@ -99,6 +99,9 @@ func TestMetrics(t *testing.T) {
 	for _, name := range documented(t) {
 		require.Contains(t, families, name, "the documentation lists it")
 	}
+	for _, name := range watched(t, families) {
+		require.Contains(t, families, name, "the board or an alert rule names it")
+	}
 	for labels, want := range map[string]float64{
 		"nexus_jobs_submitted_total job_type=analyze":                            1,
 		"nexus_jobs_started_total job_type=analyze":                              1,

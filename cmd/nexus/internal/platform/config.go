@@ -57,7 +57,7 @@ type Config struct {
 	LogFormat       string     `env:"LOG_FORMAT" envDefault:"auto" doc:"How entries of the log are written: json, text for people, or auto, which is text on a terminal and json anywhere else."`
 	OTLPEndpoint    string     `env:"OTLP_ENDPOINT" doc:"Where traces and metrics are sent, OTLP over HTTP, for example http://127.0.0.1:4318. Empty: nowhere."`
 	TraceRatio      float64    `env:"TRACE_SAMPLE_RATIO" envDefault:"1" doc:"The share of traces that is kept, from 0 to 1, of those that begin in Nexus. A client that sends a traceparent decides for its own."`
-	OTLPMetrics     int        `env:"OTLP_METRICS_SECONDS" envDefault:"15" doc:"How often metrics are sent there, in seconds."`
+	OTLPMetrics     int        `env:"OTLP_METRICS_SECONDS" envDefault:"15" doc:"How often metrics are sent there, in seconds. 0: never, for an endpoint that takes traces alone."`
 	MetricsEnabled  bool       `env:"METRICS_ENABLED" envDefault:"true" doc:"Measure what docs/metrics.md lists. Off, /metrics and /metrics/prometheus tell nothing."`
 	OpsAddr         string     `env:"OPS_ADDR" doc:"Where the process serves /healthz, /readyz, /metrics and /metrics/prometheus for whoever runs it, for example 0.0.0.0:9090; \"off\" is nowhere. Default: a free port of 127.0.0.1, which the log names, for a process that runs a service, workers or NATS alone; nowhere for \"nexus up\", which serves them with the REST API."`
 	PprofAddr       string     `env:"PPROF_ADDR" doc:"Where Go profiles are served, for example 127.0.0.1:6060. Whoever reaches it sees the program's memory. Empty: nowhere."`
@@ -123,8 +123,8 @@ func (c *Config) Validate() error {
 	if !(c.TraceRatio >= 0 && c.TraceRatio <= 1) {
 		errs = append(errs, fmt.Errorf("NEXUS_TRACE_SAMPLE_RATIO is %g: want 0 to 1", c.TraceRatio))
 	}
-	if c.OTLPMetrics < 1 || c.OTLPMetrics > 3600 {
-		errs = append(errs, fmt.Errorf("NEXUS_OTLP_METRICS_SECONDS is %d: want 1 to 3600", c.OTLPMetrics))
+	if c.OTLPMetrics < 0 || c.OTLPMetrics > 3600 {
+		errs = append(errs, fmt.Errorf("NEXUS_OTLP_METRICS_SECONDS is %d: want 1 to 3600, or 0 to push none", c.OTLPMetrics))
 	}
 	errs = append(errs, c.checkAddresses())
 	if c.Gateway.Leaving() > 0 && c.Gateway.Leaving() >= c.grace() {

@@ -17,7 +17,8 @@ What Nexus measures, by the names of Prometheus. There are three faces of one se
   latest 2048, and the figures of the database pools. What was not measured is not in it.
 - Where ` + "`NEXUS_OTLP_ENDPOINT`" + ` is set, everything is pushed there by OTLP over HTTP every ` + "`NEXUS_OTLP_METRICS_SECONDS`" + `: to the path
   ` + "`/v1/metrics`" + ` behind the endpoint's own, in place of a ` + "`/v1/traces`" + ` at its end. A push that fails is counted; the next has
-  everything again, so nothing is kept for it and nothing waits.
+  everything again, so nothing is kept for it and nothing waits. With ` + "`NEXUS_OTLP_METRICS_SECONDS=0`" + ` only traces are
+  pushed, for an endpoint that takes nothing else.
 
 Besides ` + "`/metrics/prometheus`" + ` and ` + "`/metrics`" + `, ` + "`NEXUS_OPS_ADDR`" + ` serves ` + "`/healthz`" + `, which says that the process is alive, and
 ` + "`/readyz`" + `, which is 503 and says in words what is missing until the process serves, while its NATS connection or its database
