@@ -230,8 +230,11 @@ func (p *Plugin) call(ctx context.Context, m *module, call []byte) ([]byte, erro
 	// A module that floods is stopped: it need not heed the error of a write.
 	out := &bounded{limit: p.limits.OutputBytes, over: stop}
 	complaint := &bounded{limit: maxComplaint}
-	instance, err := m.runtime.InstantiateModule(ctx, m.compiled, wazero.NewModuleConfig().WithName("").
-		WithEnv("TRACEPARENT", telemetry.TraceParent(ctx)).WithStdin(bytes.NewReader(call)).WithStdout(out).WithStderr(complaint))
+	sees := wazero.NewModuleConfig().WithName("").WithStdin(bytes.NewReader(call)).WithStdout(out).WithStderr(complaint)
+	if parent := telemetry.TraceParent(ctx); parent != "" {
+		sees = sees.WithEnv("TRACEPARENT", parent)
+	}
+	instance, err := m.runtime.InstantiateModule(ctx, m.compiled, sees)
 	if instance != nil {
 		_ = instance.Close(context.WithoutCancel(ctx))
 	}
