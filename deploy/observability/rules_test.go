@@ -126,7 +126,10 @@ func TestAlertsSayWhatToDo(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../../docs/observability.md")
 	require.NoError(t, err)
+	runbook, err := os.ReadFile("../../docs/operations.md")
+	require.NoError(t, err)
 	for name, alert := range alertsOf(t, nil) {
+		require.Contains(t, string(runbook), "\n### "+kebab(name)+"\n", "docs/operations.md does not say what to do")
 		require.Regexp(t, `^Nexus[A-Z]`, name)
 		require.Contains(t, []string{"critical", "warning"}, alert.Labels().Get("severity"), name)
 		for _, annotation := range []string{"summary", "description"} {
