@@ -136,7 +136,7 @@ func serve(ctx context.Context, services []string, embedded bool, stdout, stderr
 	}
 	ctx, levels := onHangup(ctx, stderr)
 	opts := platform.Options{Config: cfg, Services: services, Embedded: embedded, Version: version, Log: stderr, Levels: levels}
-	stopTraces, err := trace(ctx, &opts)
+	spans, stopTraces, err := trace(ctx, &opts)
 	if err != nil {
 		return err
 	}
@@ -145,7 +145,7 @@ func serve(ctx context.Context, services []string, embedded bool, stdout, stderr
 	if !embedded {
 		name += "-" + services[0]
 	}
-	stopMetrics, err := measure(ctx, &opts, name)
+	stopMetrics, err := measure(ctx, &opts, name, spans)
 	if err != nil {
 		return err
 	}
@@ -159,23 +159,23 @@ func serve(ctx context.Context, services []string, embedded bool, stdout, stderr
 }
 
 // trace sends the spans of a process where the settings say. stop sends the
-// last ones.
-func trace(ctx context.Context, opts *platform.Options) (stop func() error, err error) {
+// last ones. spans is nil where nothing is traced.
+func trace(ctx context.Context, opts *platform.Options) (spans *telemetry.Spans, stop func() error, err error) {
 	if opts.Config.OTLPEndpoint == "" {
-		return func() error { return nil }, nil
+		return nil, func() error { return nil }, nil
 	}
 	exporter, err := telemetry.NewExporter(ctx, opts.Config.OTLPEndpoint)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	logs, err := opts.Config.Logs(opts.Log)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	log := logs.Logger("nexus")
-	spans := telemetry.NewSpans(exporter, log)
+	spans = telemetry.NewSpans(exporter, log)
 	opts.Spans = spans
-	return func() error {
+	return spans, func() error {
 		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
 		if err := spans.Shutdown(last); err != nil {
@@ -186,13 +186,16 @@ func trace(ctx context.Context, opts *platform.Options) (stop func() error, err 
 }
 
 // measure has a process measure what it does, unless the settings say otherwise, and
-// push that where they say. stop pushes the last of it.
-func measure(ctx context.Context, opts *platform.Options, name string) (stop func() error, err error) {
+// push that where they say. stop pushes the last of it. spans may be nil.
+func measure(ctx context.Context, opts *platform.Options, name string, spans *telemetry.Spans) (stop func() error, err error) {
 	cfg := opts.Config
 	if !cfg.MetricsEnabled {
 		return func() error { return nil }, nil
 	}
 	made := metrics.Options{Name: name, Version: opts.Version}
+	if spans != nil {
+		made.Spans = spans
+	}
 	if cfg.OTLPEndpoint != "" && cfg.OTLPMetrics > 0 {
 		logs, err := cfg.Logs(opts.Log)
 		if err != nil {
@@ -221,7 +224,7 @@ func serveNATS(ctx context.Context, stdout, stderr io.Writer) (err error) {
 	opts := platform.Options{Config: cfg, Version: version, Log: stderr, Levels: levels, Ready: func(r platform.Running) {
 		_, _ = fmt.Fprintf(stdout, "NATS is running.\n\n  NATS       %s\n  Keys       %s\n\n", r.NATSURL, cfg.NATSKeys)
 	}}
-	stopMetrics, err := measure(ctx, &opts, "nexus-nats")
+	stopMetrics, err := measure(ctx, &opts, "nexus-nats", nil)
 	if err != nil {
 		return err
 	}

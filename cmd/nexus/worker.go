@@ -47,12 +47,12 @@ func work(ctx context.Context, want platform.Workers, stdout, stderr io.Writer) 
 	}
 	ctx, levels := onHangup(ctx, stderr)
 	opts := platform.Options{Config: cfg, Version: version, Log: stderr, Levels: levels, Ready: func(platform.Running) {}}
-	stopTraces, err := trace(ctx, &opts)
+	spans, stopTraces, err := trace(ctx, &opts)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, stopTraces()) }()
-	stopMetrics, err := measure(ctx, &opts, "nexus-worker")
+	stopMetrics, err := measure(ctx, &opts, "nexus-worker", spans)
 	if err != nil {
 		return err
 	}

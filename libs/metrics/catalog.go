@@ -66,6 +66,7 @@ func (d Definition) Exposed() string {
 const (
 	BuildInfo    = "nexus.build.info"
 	PushFailures = "nexus.otlp.push.failures"
+	TraceSpans   = "nexus.trace.spans"
 )
 
 // Metrics of the gateway.
@@ -164,6 +165,7 @@ func Catalog() []Definition {
 func ofProcess() []Definition {
 	return []Definition{
 		{Name: BuildInfo, Kind: KindGauge, Unit: "build", Labels: []string{"version"}, Help: "1, under the version of the program."},
+		{Name: TraceSpans, Kind: KindObservedCounter, Unit: "span", Labels: []string{"outcome"}, Help: "Spans of traces: outcome is sent, or dropped for want of room or because the OTLP endpoint did not take them. Only where NEXUS_OTLP_ENDPOINT is set."},
 		{Name: PushFailures, Kind: KindObservedCounter, Unit: "push", Help: "Pushes of metrics to the OTLP endpoint that failed. Only where NEXUS_OTLP_ENDPOINT is set."},
 	}
 }

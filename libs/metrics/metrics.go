@@ -36,6 +36,15 @@ type Options struct {
 	Name, Version string
 	// Push receives everything now and then; nil pushes nothing.
 	Push *Push
+	// Spans counts what becomes of the spans of the process; nil where it makes none.
+	Spans SpanCounts
+}
+
+// SpanCounts counts the spans that were sent and those that were lost. Neither goes
+// down.
+type SpanCounts interface {
+	Sent() int64
+	Dropped() int64
 }
 
 // Provider is what a process measures. A nil one measures nothing.
@@ -85,6 +94,12 @@ func New(opts Options) (*Provider, error) {
 	}
 	own := p.For("")
 	own.Observe(BuildInfo, func(say Say) { say(1, opts.Version) })
+	if opts.Spans != nil {
+		own.Observe(TraceSpans, func(say Say) {
+			say(float64(opts.Spans.Sent()), "sent")
+			say(float64(opts.Spans.Dropped()), "dropped")
+		})
+	}
 	if opts.Push != nil {
 		own.Observe(PushFailures, func(say Say) { say(float64(opts.Push.failures.Load())) })
 	}

@@ -93,7 +93,7 @@ func TestMetrics(t *testing.T) {
 	var families map[string]*dto.MetricFamily
 	testkit.Eventually(t, func() bool {
 		families = scraped(t, first.http)
-		return sample(families, "nexus_jobs_queued", "job_type=integrity_audit") == 1 && sample(families, "nexus_otlp_push_failures_total") > 0 &&
+		return sample(families, "nexus_jobs_queued", "job_type=integrity_audit") == 1 && sample(families, "nexus_otlp_push_failures_total") > 0 && sample(families, "nexus_trace_spans_total", "outcome=dropped") > 0 &&
 			sample(families, "nexus_consumer_up", "consumer=jobs-recorder") == 1 && sample(families, "nexus_webhook_delivery_duration_seconds") > 0
 	}, "the metrics do not come")
 	for _, name := range documented(t) {
