@@ -1,6 +1,7 @@
 package jobs_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"testing"
@@ -39,6 +40,8 @@ type harness struct {
 	sweeper string
 	// metrics is what services measure; nil measures nothing.
 	metrics *metrics.Provider
+	// lease is that of the service; zero means testkit.Lease.
+	lease time.Duration
 }
 
 func config() jobs.Config {
@@ -95,7 +98,7 @@ func (h *harness) serviceOn(cfg jobs.Config, on func(jetstream.JetStream) jetstr
 	s, err := jobs.New(cfg, jobs.Deps{
 		NC: nc, JS: on(testkit.JetStream(h.t, nc)), DB: testkit.OpenPostgres(h.t, h.url, migrations.Role("jobs")),
 		Log: zerolog.Nop(), Tracer: noop.NewTracerProvider(), Metrics: h.metrics.For("jobs"), Now: time.Now,
-		Worker: worker.Settings{Name: h.sweeper, LeaseSeconds: int(testkit.Lease.Seconds()), GraceSeconds: 5},
+		Worker: worker.Settings{Name: h.sweeper, LeaseSeconds: int(cmp.Or(h.lease, testkit.Lease).Seconds()), GraceSeconds: 5},
 	})
 	require.NoError(h.t, err)
 	return testkit.Start(h.t, s.Components()...)

@@ -79,9 +79,10 @@ func TestWhatHappensToJobsIsCounted(t *testing.T) {
 		}
 		return worker.Result{}, nil
 	})
+	// One after the other, so that no batch has the ends of both.
 	h.submit(good)
-	h.submit(bad)
 	h.reaches(good.JobID, contract.StatusSucceeded)
+	h.submit(bad)
 	h.reaches(bad.JobID, contract.StatusRetryWait)
 	var got map[string]float64
 	t.Cleanup(func() {

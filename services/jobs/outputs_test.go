@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -384,7 +385,9 @@ func TestPutAndOutputRefuseNonsense(t *testing.T) {
 // A job with everything as large as may be is read all the same.
 func TestJobsFitTheirMessage(t *testing.T) {
 	t.Parallel()
-	h := start(t)
+	h := servers(t)
+	h.lease = time.Minute // what is made between a claim and its finish takes its time
+	h.service(config())
 	sub := submission(contract.JobAnalyze)
 	sub.MaxAttempts = 10
 	sub.Payload = json.RawMessage(`{"text":` + string(quoted(contract.MaxInlinePayload-9)) + `}`)
