@@ -16,9 +16,8 @@ import (
 // Cancel ends a job that has not finished. It reports whether the job was
 // running, and whether anything changed; a finished job stays as it is.
 func (s *Store) Cancel(ctx context.Context, id uuid.UUID, actor string) (wasRunning, cancelled bool, entry outbox.Entry, err error) {
-	var after []changed
 	entry, err = s.change(ctx, func(tx *pg.Tx, note func(...changed)) (outbox.Entry, error) {
-		wasRunning, cancelled, after = false, false, nil
+		wasRunning, cancelled = false, false
 		locked, err := lock(ctx, tx, []uuid.UUID{id})
 		if err != nil {
 			return outbox.Entry{}, err
@@ -30,7 +29,8 @@ func (s *Store) Cancel(ctx context.Context, id uuid.UUID, actor string) (wasRunn
 		if contract.Status(c.Status).Finished() {
 			return outbox.Entry{}, nil
 		}
-		if after, err = apply(ctx, tx, []change{{job: c, event: job.Cancel, actor: actor, worker: deref(c.LeaseOwner)}}); err != nil {
+		after, err := apply(ctx, tx, []change{{job: c, event: job.Cancel, actor: actor, worker: deref(c.LeaseOwner)}})
+		if err != nil {
 			return outbox.Entry{}, err
 		}
 		wasRunning, cancelled = c.Status == string(contract.StatusRunning), true
@@ -44,6 +44,5 @@ func (s *Store) Cancel(ctx context.Context, id uuid.UUID, actor string) (wasRunn
 	if err != nil {
 		return false, false, outbox.Entry{}, fmt.Errorf("cancel job %s: %w", id, err)
 	}
-	s.measures.ended(after, false)
 	return wasRunning, cancelled, entry, nil
 }

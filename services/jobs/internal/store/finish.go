@@ -36,7 +36,6 @@ type Verdict struct {
 // put off because something it needs is unavailable.
 func (s *Store) Finish(ctx context.Context, results []Finished, types map[string]contract.JobType, deferFor time.Duration) ([]Verdict, outbox.Entry, error) {
 	var verdicts []Verdict
-	var all []changed
 	start := time.Now()
 	entry, err := s.change(ctx, func(tx *pg.Tx, note func(...changed)) (outbox.Entry, error) {
 		var succeeded, others []Finished
@@ -55,7 +54,7 @@ func (s *Store) Finish(ctx context.Context, results []Finished, types map[string
 		if err != nil {
 			return outbox.Entry{}, err
 		}
-		all = slices.Concat(done, ended)
+		all := slices.Concat(done, ended)
 		if verdicts, err = judge(ctx, tx, results, all); err != nil {
 			return outbox.Entry{}, err
 		}
@@ -63,7 +62,6 @@ func (s *Store) Finish(ctx context.Context, results []Finished, types map[string
 		return s.tell(ctx, tx, all, types)
 	})
 	if err == nil {
-		s.measures.ended(all, false)
 		s.measures.batch(opFinish, len(results), start)
 	}
 	return verdicts, entry, err

@@ -76,7 +76,6 @@ func (s *Store) Claim(ctx context.Context, leases []Lease, lease time.Duration) 
 	}
 	ids, tokens, workers := leaseColumns(leases)
 	var granted []Granted
-	var begun []changed
 	start := time.Now()
 	entry, err := s.change(ctx, func(tx *pg.Tx, note func(...changed)) (outbox.Entry, error) {
 		granted = granted[:0]
@@ -88,7 +87,7 @@ func (s *Store) Claim(ctx context.Context, leases []Lease, lease time.Duration) 
 		if err != nil {
 			return outbox.Entry{}, err
 		}
-		granted, begun = grants, jobs
+		granted = grants
 		if len(granted) < len(leases) {
 			if err := park(ctx, tx, ids); err != nil {
 				return outbox.Entry{}, err
@@ -107,7 +106,6 @@ func (s *Store) Claim(ctx context.Context, leases []Lease, lease time.Duration) 
 		return s.outbox.Append(ctx, tx.AtCommit(), events)
 	})
 	if err == nil {
-		s.measures.begun(begun)
 		s.measures.batch(opClaim, len(leases), start)
 	}
 	return granted, entry, err

@@ -101,14 +101,13 @@ var errRefused = errors.New("one of the jobs was refused")
 // them from being recorded.
 func (s *Store) Record(ctx context.Context, jobs []NewJob, atomic bool) ([]contract.SubmitVerdict, outbox.Entry, error) {
 	var verdicts []contract.SubmitVerdict
-	var fresh []freshJob
 	start := time.Now()
 	entry, err := s.change(ctx, func(tx *pg.Tx, note func(...changed)) (outbox.Entry, error) {
 		inserted, err := insert(ctx, tx, jobs)
 		if err != nil {
 			return outbox.Entry{}, err
 		}
-		fresh = make([]freshJob, 0, len(inserted))
+		fresh := make([]freshJob, 0, len(inserted))
 		verdicts = make([]contract.SubmitVerdict, len(jobs))
 		var repeated []int
 		for i, n := range jobs {
@@ -138,7 +137,6 @@ func (s *Store) Record(ctx context.Context, jobs []NewJob, atomic bool) ([]contr
 		return verdicts, outbox.Entry{}, nil
 	}
 	if err == nil {
-		s.measures.recorded(fresh)
 		s.measures.batch(opRecord, len(jobs), start)
 	}
 	return verdicts, entry, err

@@ -116,8 +116,8 @@ func (s *Store) inTx(ctx context.Context, fn func(tx *pg.Tx) (outbox.Entry, erro
 	return entry, nil
 }
 
-// change is inTx for changes of jobs: what is noted is told to the observer once it
-// is committed.
+// change is inTx for changes of jobs: what is noted is counted, and told to the
+// observer, once it is committed.
 func (s *Store) change(ctx context.Context, fn func(tx *pg.Tx, note func(...changed)) (outbox.Entry, error)) (outbox.Entry, error) {
 	var noted []changed
 	entry, err := s.inTx(ctx, func(tx *pg.Tx) (outbox.Entry, error) {
@@ -125,6 +125,7 @@ func (s *Store) change(ctx context.Context, fn func(tx *pg.Tx, note func(...chan
 		return fn(tx, func(jobs ...changed) { noted = append(noted, jobs...) })
 	})
 	if err == nil && len(noted) > 0 {
+		s.measures.changed(noted)
 		s.observe(noted)
 	}
 	return entry, err

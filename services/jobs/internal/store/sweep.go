@@ -30,9 +30,8 @@ const leaseExpired = "the worker went silent and its lease ran out"
 // is left, failed otherwise. Each is audited under sweeper's name. It returns
 // how many it recovered, and whether there may be more.
 func (s *Store) RecoverExpired(ctx context.Context, sweeper string, types map[string]contract.JobType) (n int, more bool, entry outbox.Entry, err error) {
-	var after []changed
 	entry, err = s.change(ctx, func(tx *pg.Tx, note func(...changed)) (outbox.Entry, error) {
-		n, after = 0, nil
+		n = 0
 		ids, groups, err := takeClaims(ctx, tx)
 		if err != nil || groups == 0 {
 			return outbox.Entry{}, err
@@ -52,7 +51,8 @@ func (s *Store) RecoverExpired(ctx context.Context, sweeper string, types map[st
 				changes[i].delay = types[c.JobType].Backoff(c.Attempt)
 			}
 		}
-		if after, err = apply(ctx, tx, changes); err != nil {
+		after, err := apply(ctx, tx, changes)
+		if err != nil {
 			return outbox.Entry{}, err
 		}
 		for i := range after {
@@ -68,9 +68,6 @@ func (s *Store) RecoverExpired(ctx context.Context, sweeper string, types map[st
 		}
 		return s.tell(ctx, tx, after, types, recoveries...)
 	})
-	if err == nil {
-		s.measures.ended(after, true)
-	}
 	return n, more, entry, err
 }
 
