@@ -136,26 +136,35 @@ func serve(ctx context.Context, services []string, embedded bool, stdout, stderr
 	}
 	ctx, levels := onHangup(ctx, stderr)
 	opts := platform.Options{Config: cfg, Services: services, Embedded: embedded, Version: version, Log: stderr, Levels: levels}
-	spans, stopTraces, err := trace(ctx, &opts)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, stopTraces()) }()
 	name := "nexus"
 	if !embedded {
 		name += "-" + services[0]
 	}
-	stopMetrics, err := measure(ctx, &opts, name, spans)
+	stop, err := observe(ctx, &opts, name)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, stopMetrics()) }()
+	defer func() { err = errors.Join(err, stop()) }()
 	opts.Ready = func(r platform.Running) {
 		if embedded {
 			welcome(stdout, cfg, r)
 		}
 	}
 	return platform.Run(ctx, opts)
+}
+
+// observe has a process trace and measure what it does, as the settings say. stop
+// sends the last of it.
+func observe(ctx context.Context, opts *platform.Options, name string) (stop func() error, err error) {
+	spans, stopTraces, err := trace(ctx, opts)
+	if err != nil {
+		return nil, err
+	}
+	stopMetrics, err := measure(ctx, opts, name, spans)
+	if err != nil {
+		return nil, errors.Join(err, stopTraces())
+	}
+	return func() error { return errors.Join(stopMetrics(), stopTraces()) }, nil
 }
 
 // trace sends the spans of a process where the settings say. stop sends the

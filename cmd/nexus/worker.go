@@ -47,16 +47,11 @@ func work(ctx context.Context, want platform.Workers, stdout, stderr io.Writer) 
 	}
 	ctx, levels := onHangup(ctx, stderr)
 	opts := platform.Options{Config: cfg, Version: version, Log: stderr, Levels: levels, Ready: func(platform.Running) {}}
-	spans, stopTraces, err := trace(ctx, &opts)
+	stop, err := observe(ctx, &opts, "nexus-worker")
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, stopTraces()) }()
-	stopMetrics, err := measure(ctx, &opts, "nexus-worker", spans)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, stopMetrics()) }()
+	defer func() { err = errors.Join(err, stop()) }()
 	processed, err := platform.RunWorkers(ctx, opts, want)
 	if err != nil {
 		return err

@@ -3,7 +3,6 @@ package metrics
 import (
 	"context"
 	"fmt"
-	"net/url"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -12,6 +11,8 @@ import (
 	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetrichttp"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+
+	"nexus.internal/libs/telemetry"
 )
 
 const (
@@ -38,9 +39,9 @@ type Push struct {
 // /v1/metrics is added; of a URL that is where traces are taken, that takes the place
 // of their path.
 func NewPush(ctx context.Context, endpoint string, every time.Duration, log zerolog.Logger) (*Push, error) {
-	u, err := url.Parse(endpoint)
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-		return nil, fmt.Errorf("OTLP endpoint %q: want a URL such as http://127.0.0.1:4318", endpoint)
+	u, err := telemetry.ParseEndpoint(endpoint)
+	if err != nil {
+		return nil, err
 	}
 	if u.Path = strings.TrimSuffix(strings.TrimSuffix(u.Path, "/"), tracesPath); !strings.HasSuffix(u.Path, metricsPath) {
 		u.Path += metricsPath

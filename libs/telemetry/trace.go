@@ -21,13 +21,22 @@ const headerTraceParent = "Traceparent"
 // tracesPath is where OTLP over HTTP takes traces; see the OTLP specification.
 const tracesPath = "/v1/traces"
 
+// ParseEndpoint reads the URL of whoever takes OTLP over HTTP.
+func ParseEndpoint(endpoint string) (*url.URL, error) {
+	u, err := url.Parse(endpoint)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		return nil, fmt.Errorf("OTLP endpoint %q: want a URL such as http://127.0.0.1:4318", endpoint)
+	}
+	return u, nil
+}
+
 // NewExporter makes an exporter that sends spans by OTLP over HTTP to
 // endpoint, a URL such as http://127.0.0.1:4318. Without a path of its own it is
 // completed with /v1/traces.
 func NewExporter(ctx context.Context, endpoint string) (sdktrace.SpanExporter, error) {
-	u, err := url.Parse(endpoint)
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-		return nil, fmt.Errorf("OTLP endpoint %q: want a URL such as http://127.0.0.1:4318", endpoint)
+	u, err := ParseEndpoint(endpoint)
+	if err != nil {
+		return nil, err
 	}
 	if u.Path == "" || u.Path == "/" {
 		u.Path = tracesPath
