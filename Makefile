@@ -20,7 +20,7 @@ OUTSIDE := deploy deploy/observability tools
 CACHE := $(CURDIR)/.cache
 GOLANGCI := GOLANGCI_LINT_CACHE=$(CACHE)/golangci-lint $(CURDIR)/bin/golangci-lint
 on = $(filter-out 0 false no off,$(1))
-GO_TEST := $(if $(call on,$(CI)),bin/gotestsum --format=pkgname --,go test)
+GO_TEST := $(if $(call on,$(CI)),bin/gotestsum --format=pkgname-and-test-fails --,go test)
 COVER_FLAGS := -count=1 -covermode=atomic -coverpkg=nexus.internal/... -coverprofile=$(CACHE)/cover/tests.out
 
 .PHONY: help run build test test-pool cover cover-report lint fmt fmt-check vet generate generate-check \
