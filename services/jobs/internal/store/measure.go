@@ -56,49 +56,60 @@ func (m *measures) batch(op string, n int, start time.Time) {
 // leaseExpiredOutcome is what the end of a run is called that nobody reported.
 const leaseExpiredOutcome = "lease_expired"
 
+// series is a counter with the labels of one of its values. The outcome is empty where
+// the counter has none.
+type series struct {
+	of               *metrics.Counter
+	jobType, outcome string
+}
+
+func (s series) add(n int) {
+	if s.outcome == "" {
+		s.of.Add(n, s.jobType)
+	} else {
+		s.of.Add(n, s.jobType, s.outcome)
+	}
+}
+
 // changed counts what happened to jobs.
 func (m *measures) changed(jobs []changed) {
-	type series struct {
-		of               *metrics.Counter
-		jobType, outcome string
-	}
 	counts := map[series]int{}
 	for i := range jobs {
 		j := &jobs[i]
 		switch j.Event {
 		case "":
 			counts[series{of: m.submitted, jobType: j.JobType}]++
-			continue
 		case job.Claim:
 			counts[series{of: m.started, jobType: j.JobType}]++
 			if j.Version == firstRun {
 				m.delays.Record(j.waited, j.JobType)
 			}
-			continue
-		}
-		if j.ranBefore {
-			outcome := outcomeOf(j.Event)
-			if j.Recovered {
-				outcome = leaseExpiredOutcome
-				counts[series{of: m.recoveries, jobType: j.JobType}]++
-			}
-			counts[series{m.attempts, j.JobType, outcome}]++
-			if j.Event == job.Retry {
-				counts[series{of: m.retries, jobType: j.JobType}]++
-			}
-		}
-		if contract.Status(j.Status).Finished() {
-			counts[series{m.finished, j.JobType, j.Status}]++
-			if j.ranBefore {
-				m.runs.Record(j.ran, j.JobType)
-			}
+		default:
+			m.stopped(j, counts)
 		}
 	}
 	for s, n := range counts {
-		if s.outcome == "" {
-			s.of.Add(n, s.jobType)
-		} else {
-			s.of.Add(n, s.jobType, s.outcome)
+		s.add(n)
+	}
+}
+
+// stopped counts the end of a run, and that of the job if it is finished.
+func (m *measures) stopped(j *changed, counts map[series]int) {
+	if j.ranBefore {
+		outcome := outcomeOf(j.Event)
+		if j.Recovered {
+			outcome = leaseExpiredOutcome
+			counts[series{of: m.recoveries, jobType: j.JobType}]++
+		}
+		counts[series{m.attempts, j.JobType, outcome}]++
+		if j.Event == job.Retry {
+			counts[series{of: m.retries, jobType: j.JobType}]++
+		}
+	}
+	if contract.Status(j.Status).Finished() {
+		counts[series{m.finished, j.JobType, j.Status}]++
+		if j.ranBefore {
+			m.runs.Record(j.ran, j.JobType)
 		}
 	}
 }
