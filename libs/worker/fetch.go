@@ -201,12 +201,21 @@ func (w *Worker) receive(ctx context.Context, msg jetstream.Msg, unit int) {
 	}
 }
 
-// letGo ends the worker's interest in a job that is not running here.
-func (w *Worker) letGo(i *item, again bool) {
-	w.held.remove(i)
+// settle ends an item's part of its message, once.
+func (w *Worker) settle(i *item, again bool) {
+	if i.settled.Swap(true) {
+		return
+	}
 	if err := i.delivery.settle(again); err != nil {
 		w.log.Warn().Err(err).Str(telemetry.FieldJobID, i.jobID).Msg("could not acknowledge a run message; it will come again and find the job taken")
 	}
+}
+
+// letGo ends the worker's interest in a job that is not running here. again asks for
+// the message of a job that was not claimed once more.
+func (w *Worker) letGo(i *item, again bool) {
+	w.held.remove(i)
+	w.settle(i, again)
 	if i.counted {
 		w.limit.settle(i.ran)
 	}
@@ -248,6 +257,7 @@ func (w *Worker) claim(ctx context.Context, items []*item) {
 		if i := waiting[g.JobID]; i != nil {
 			delete(waiting, g.JobID)
 			i.grant = g
+			w.settle(i, false)
 			w.start(ctx, i)
 		}
 	}

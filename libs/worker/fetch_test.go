@@ -114,7 +114,7 @@ func TestOnlyAsMuchAsFitsIsFetched(t *testing.T) {
 	h.settled()
 }
 
-func TestPacksAreSettledWithTheirLastJob(t *testing.T) {
+func TestPacksAreSettledWhenTheirJobsAreClaimed(t *testing.T) {
 	t.Parallel()
 	h := start(t)
 	p := newProbe()
@@ -125,14 +125,12 @@ func TestPacksAreSettledWithTheirLastJob(t *testing.T) {
 	for range jobs {
 		testkit.Receive(t, p.began)
 	}
-	for range 4 {
+	h.settled()
+	require.Empty(t, h.jobs.results, "its jobs still run")
+	for range jobs {
 		p.turns <- struct{}{}
 		h.result()
 	}
-	require.Equal(t, 1, h.messages(), "one of its jobs still runs")
-	p.turns <- struct{}{}
-	h.result()
-	h.settled()
 	p.requireEachOnce(t, jobs)
 }
 
@@ -296,10 +294,13 @@ func TestClaimsWaitForAServiceThatIsAway(t *testing.T) {
 	require.Equal(t, contract.OutcomeSucceeded, h.result().Outcome)
 	h.settled()
 	first := testkit.Receive(t, h.jobs.claims)
-	for range 5 {
-		require.Equal(t, first, testkit.Receive(t, h.jobs.claims))
+	same := 1
+	for len(h.jobs.claims) > 0 {
+		if next := testkit.Receive(t, h.jobs.claims); next.Claims[0] == first.Claims[0] {
+			same++
+		}
 	}
-	require.Empty(t, h.jobs.claims, "the message came once")
+	require.GreaterOrEqual(t, same, 4, "a claim is repeated with its token, however often its message comes meanwhile")
 }
 
 // What the jobs service cannot do for reasons of its own is not asked for ever: the

@@ -12,7 +12,9 @@ import (
 	"nexus.internal/libs/contract"
 )
 
-// delivery is one run message; it is settled when the last of its jobs is.
+// delivery is one run message. It is settled when the last of its jobs is claimed or
+// refused: from then on the leases guard the runs, and the sweeper recovers those
+// whose worker is lost.
 type delivery struct {
 	msg   jetstream.Msg
 	left  atomic.Int32
@@ -45,8 +47,8 @@ type item struct {
 	delivery *delivery
 	// trace is the trace context the run message came with.
 	trace string
-	// freed says that the item's slot was given back.
-	freed atomic.Bool
+	// freed says that the item's slot was given back, settled that its message is.
+	freed, settled atomic.Bool
 	// counted says that the worker's limit has the item, ran that its handler
 	// was called.
 	counted, ran bool
@@ -150,19 +152,15 @@ func (h *heldJobs) cancel(match func(*item) bool, cause error) {
 	}
 }
 
-// snapshot lists the jobs whose leases to renew and the messages to keep alive.
-func (h *heldJobs) snapshot() (leased []*item, messages []*delivery) {
+// leased lists the jobs that run here, whose leases are to be renewed.
+func (h *heldJobs) leased() []*item {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	seen := map[*delivery]bool{}
+	var leased []*item
 	for i := range h.items {
 		if i.cancel != nil {
 			leased = append(leased, i)
 		}
-		if !seen[i.delivery] {
-			seen[i.delivery] = true
-			messages = append(messages, i.delivery)
-		}
 	}
-	return leased, messages
+	return leased
 }

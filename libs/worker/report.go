@@ -104,8 +104,7 @@ func insist[T any](end <-chan struct{}, tries int, ask func() (T, error), waitin
 	}
 }
 
-// supervise keeps leases and messages alive while handlers work, every third
-// of a lease, passes their progress on, and stops runs whose lease is gone.
+// supervise keeps leases alive while handlers work, every third of a lease, passes their progress on, and stops runs whose lease is gone.
 func (w *Worker) supervise(ctx context.Context) {
 	tick := time.NewTicker(w.cfg.Lease / 3)
 	defer tick.Stop()
@@ -133,12 +132,7 @@ func (w *Worker) supervise(ctx context.Context) {
 // heartbeat renews all leases, and takes the progress of the runs along where
 // asked to.
 func (w *Worker) heartbeat(ctx context.Context, progress bool) {
-	leased, messages := w.held.snapshot()
-	for _, d := range messages {
-		if err := d.msg.InProgress(); err != nil {
-			w.log.Warn().Err(err).Msg("could not keep a run message alive")
-		}
-	}
+	leased := w.held.leased()
 	req := contract.HeartbeatRequest{Worker: w.cfg.Name, Queue: w.cfg.Queue, JobTypes: w.jobTypes(), InFlight: len(leased)}
 	for first := true; first || len(leased) > 0; first = false {
 		n := min(len(leased), contract.MaxBatch)
