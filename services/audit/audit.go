@@ -15,7 +15,6 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"nexus.internal/libs/bus"
-	wmjs "nexus.internal/libs/bus/watermill"
 	"nexus.internal/libs/contract"
 	"nexus.internal/libs/metrics"
 	"nexus.internal/libs/pg"
@@ -75,7 +74,8 @@ func (s *Service) Health(ctx context.Context) error { return s.health(ctx) }
 func New(cfg Config, deps Deps) (*Service, error) {
 	st := store.New(deps.DB)
 	tracer := deps.Tracer.Tracer("nexus.internal/services/audit")
-	aside := record.NewAside(wmjs.NewPublisher(deps.JS), deps.Log, deps.NC.MaxPayload)
+	pub := bus.NewPublisher(deps.JS, "audit", time.Now)
+	aside := record.NewAside(pub, deps.Log)
 	events := record.NewEvents(st, aside, deps.Log, tracer, cfg.BatchBytes)
 	dead := record.NewDead(st, deps.Log, tracer, cfg.DeadLetterBytes)
 	dead.Measure(deps.Metrics)
@@ -85,7 +85,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	rpc.Health(st.Ping)
 	rpc.Passing(pg.IsAway)
 	bus.Handle(rpc, contract.RPCAuditLogs, query.New(st, deps.NC.MaxPayload).List)
-	letters := deadletter.New(st, bus.NewPublisher(deps.JS, "audit", time.Now), time.Now)
+	letters := deadletter.New(st, pub, time.Now)
 	bus.Handle(rpc, contract.RPCDeadLetters, letters.List)
 	bus.Handle(rpc, contract.RPCDeadLetter, letters.Get)
 	bus.Handle(rpc, contract.RPCDeadLetterReplay, letters.Replay)

@@ -9,6 +9,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/nats-io/nats.go"
 
+	"nexus.internal/libs/bus"
 	"nexus.internal/libs/telemetry"
 )
 
@@ -26,6 +27,11 @@ type Delivery struct {
 	Stored time.Time
 	// Header has every value of headers that were given more than once.
 	Header nats.Header
+}
+
+// Origin is where the message came from.
+func (d Delivery) Origin() bus.Origin {
+	return bus.Origin{Stream: d.Stream, Subject: d.Subject, Sequence: d.Sequence, Stored: d.Stored}
 }
 
 type deliveryKey struct{}

@@ -25,6 +25,9 @@ type DeadKeeper interface {
 	KeepDead(ctx context.Context, letter trail.DeadLetter) error
 }
 
+// maxHeader bounds what is kept of a header of a dead letter, in bytes.
+const maxHeader = 1024
+
 // Dead keeps dead letters.
 type Dead struct {
 	store   DeadKeeper
@@ -95,15 +98,15 @@ func (d *Dead) letter(ctx context.Context, msg *message.Message) (trail.DeadLett
 		return trail.DeadLetter{}, err
 	}
 	letter := trail.DeadLetter{
-		Stream: from.Stream, Sequence: from.Sequence, ReceivedAt: from.Stored, Subject: trail.Text(from.Subject, maxReason),
-		Origin:  trail.Text(msg.Metadata.Get(contract.HeaderOrigin), maxReason),
-		Reason:  trail.Text(msg.Metadata.Get(contract.HeaderReason), maxReason),
+		Stream: from.Stream, Sequence: from.Sequence, ReceivedAt: from.Stored, Subject: trail.Text(from.Subject, maxHeader),
+		Origin:  trail.Text(msg.Metadata.Get(contract.HeaderOrigin), maxHeader),
+		Reason:  trail.Text(msg.Metadata.Get(contract.HeaderReason), maxHeader),
 		Headers: headers, Body: msg.Payload, BodySize: len(msg.Payload),
 	}
 	if letter.Reason == "" {
 		letter.Reason = letter.Subject[strings.LastIndexByte(letter.Subject, '.')+1:]
 	}
-	if whole, err := strconv.Atoi(msg.Metadata.Get(HeaderSize)); err == nil {
+	if whole, err := strconv.Atoi(msg.Metadata.Get(contract.HeaderBodySize)); err == nil {
 		letter.BodySize = max(letter.BodySize, whole)
 	}
 	letter.Body = letter.Body[:min(len(letter.Body), d.maxBody)]

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -15,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/otel/trace/noop"
 
+	"nexus.internal/libs/bus"
 	"nexus.internal/libs/contract"
 	"nexus.internal/libs/testkit"
 	"nexus.internal/services/audit/internal/record"
@@ -63,30 +63,26 @@ func (d *database) ids() []string {
 	return slices.Clone(d.kept)
 }
 
-// letters collects what is published.
+// letters collects the dead letters by their words.
 type letters struct {
 	err error
 
-	mu        sync.Mutex
-	published map[string]*message.Message
+	mu   sync.Mutex
+	kept map[string]bus.DeadLetter
 }
 
-func (l *letters) Publish(topic string, messages ...*message.Message) error {
+func (l *letters) Bury(_ context.Context, d bus.DeadLetter) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.err != nil {
 		return l.err
 	}
-	if l.published == nil {
-		l.published = map[string]*message.Message{}
+	if l.kept == nil {
+		l.kept = map[string]bus.DeadLetter{}
 	}
-	for _, m := range messages {
-		l.published[topic] = m
-	}
+	l.kept[d.Service+"."+d.Word] = d
 	return nil
 }
-
-func (l *letters) Close() error { return nil }
 
 func packOf(t *testing.T, ids ...string) *message.Message {
 	t.Helper()
@@ -100,7 +96,7 @@ func packOf(t *testing.T, ids ...string) *message.Message {
 }
 
 func keeper(db *database, pub *letters) *record.Events {
-	aside := record.NewAside(pub, zerolog.Nop(), func() int64 { return 10_000 })
+	aside := record.NewAside(pub, zerolog.Nop())
 	return record.NewEvents(db, aside, zerolog.Nop(), noop.NewTracerProvider().Tracer(""), 1<<20)
 }
 
@@ -141,7 +137,7 @@ func TestOutageNacks(t *testing.T) {
 	db := &database{answer: func([]string) error { return errors.New("the database is away") }}
 	pub := &letters{}
 	require.ElementsMatch(t, []string{"m-1", "m-2"}, settled(t, keeper(db, pub), packOf(t, "1"), packOf(t, "2")))
-	require.Empty(t, pub.published, "what can be kept later is no dead letter")
+	require.Empty(t, pub.kept, "what can be kept later is no dead letter")
 }
 
 // One bad pack costs itself only, whether the database refuses it or the
@@ -162,12 +158,10 @@ func TestBadPackIsSetAside(t *testing.T) {
 		bad := packOf(t, "bad")
 		require.Empty(t, settled(t, keeper(db, pub), packOf(t, "1"), bad, packOf(t, "2"), packOf(t, "3")), name)
 		require.Equal(t, []string{"1", "2", "3"}, db.ids(), name)
-		require.Len(t, pub.published, 1, name)
-		letter := pub.published["nexus.dead.audit.unstorable"]
-		require.Equal(t, string(bad.Payload), string(letter.Payload), name)
-		require.Equal(t, "audit", letter.Metadata.Get(contract.HeaderSource), name)
-		require.Contains(t, letter.Metadata.Get(contract.HeaderReason), "out of range", name)
-		require.NotContains(t, letter.Metadata.Get(contract.HeaderReason), "\n", name)
+		require.Len(t, pub.kept, 1, name)
+		letter := pub.kept["audit.unstorable"]
+		require.Equal(t, string(bad.Payload), string(letter.Body), name)
+		require.Contains(t, letter.Reason, "out of range", name)
 	}
 }
 
@@ -178,14 +172,12 @@ func TestSetAsideFails(t *testing.T) {
 	require.ErrorIs(t, keeper(&database{}, pub).Handle(m), pub.err, "the router nacks it")
 }
 
-func TestSetAsideCutsToTheSizeOfAMessage(t *testing.T) {
+func TestWhatCannotBeReadIsSetAside(t *testing.T) {
 	t.Parallel()
 	pub := &letters{}
-	m := message.NewMessage("m", []byte(strings.Repeat("x", 9_000)))
+	m := message.NewMessage("m", []byte("not ours"))
 	require.NoError(t, keeper(&database{}, pub).Handle(m))
-	letter := pub.published["nexus.dead.audit.undecodable"]
-	require.Len(t, letter.Payload, 10_000-4096)
-	require.Equal(t, "9000", letter.Metadata.Get(record.HeaderSize))
+	require.Equal(t, "not ours", string(pub.kept["audit.undecodable"].Body))
 }
 
 func TestStoppedWriterNacks(t *testing.T) {
@@ -220,7 +212,7 @@ func TestDead(t *testing.T) {
 	handle := func(reason, size string, body []byte) error {
 		m := message.NewMessage("m", body)
 		m.Metadata.Set(contract.HeaderReason, reason)
-		m.Metadata.Set(record.HeaderSize, size)
+		m.Metadata.Set(contract.HeaderBodySize, size)
 		m.Metadata.Set(contract.HeaderOrigin, "nexus.events.x")
 		return dead.Handle(m)
 	}

@@ -154,7 +154,7 @@ func (d *Door) handle(msg *message.Message) {
 			d.measures.limited.Add(1, limitDoor)
 		}
 	}
-	d.tries.Done(placeOf(from))
+	d.tries.Done(from.Origin().ID())
 	msg.Ack()
 }
 
@@ -170,7 +170,7 @@ func (d *Door) again(ctx context.Context, from wmjs.Delivery, err error) bool {
 		return false
 	case kind == fault.Unavailable, kind == fault.RateLimited, ctx.Err() != nil, errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 	case kind == fault.Internal:
-		if d.tries.Over(placeOf(from)) {
+		if d.tries.Over(from.Origin().ID()) {
 			d.log.Error().Err(err).Str(telemetry.FieldSubject, from.Subject).Msg("a message could not be submitted")
 			return false
 		}
@@ -238,13 +238,7 @@ func (d *Door) limited(ctx context.Context, from wmjs.Delivery, caller identity.
 // idOf is the id of the job of a message without an idempotency key: the same
 // each time the message is delivered, and of no other message.
 func idOf(from wmjs.Delivery) string {
-	return uuid.NewSHA1(uuid.NameSpaceURL, []byte("nexus:door:"+placeOf(from))).String()
-}
-
-// placeOf names a message for ever: a stream that was made anew counts from one
-// again, but not at the same time.
-func placeOf(from wmjs.Delivery) string {
-	return fmt.Sprintf("%s.%d.%d", from.Stream, from.Sequence, from.Stored.UnixNano())
+	return uuid.NewSHA1(uuid.NameSpaceURL, []byte("nexus:door:"+from.Origin().ID())).String()
 }
 
 func requestID(h nats.Header) string {

@@ -5,10 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
-
-	"github.com/nats-io/nats.go"
 
 	"nexus.internal/libs/bus"
 	wmjs "nexus.internal/libs/bus/watermill"
@@ -63,7 +60,7 @@ func (d *Door) refuse(ctx context.Context, from wmjs.Delivery, body []byte, caus
 		return fmt.Errorf("encode a rejection: %w", err)
 	}
 	message, err := bus.EventMessage(contract.AreaSubmit, contract.WhatRejected, owner, contract.Event{
-		ID: placeOf(from) + ".rejected", Type: contract.EventType(contract.AreaSubmit, contract.WhatRejected), Time: d.now().UTC(), Source: "nexus.gateway",
+		ID: from.Origin().ID() + ".rejected", Type: contract.EventType(contract.AreaSubmit, contract.WhatRejected), Time: d.now().UTC(), Source: "nexus.gateway",
 		Actor: owner, RequestID: requestID(from.Header), TraceParent: telemetry.TraceParent(ctx), Data: data,
 	})
 	if err != nil {
@@ -73,30 +70,9 @@ func (d *Door) refuse(ctx context.Context, from wmjs.Delivery, body []byte, caus
 }
 
 func (d *Door) bury(ctx context.Context, from wmjs.Delivery, body []byte, why *fault.Error) error {
-	subject, err := contract.DeadSubject("gateway", "refused")
-	if err != nil {
-		return fmt.Errorf("name a dead letter: %w", err)
-	}
-	header := nats.Header{contract.HeaderReason: {why.Code + ": " + why.Detail}, contract.HeaderOrigin: {from.Subject}}
-	if id := requestID(from.Header); id != "" {
-		// A replay goes on under it, and in the same trace.
-		header.Set(contract.HeaderRequestID, id)
-	}
-	if len(body) > contract.MaxMessage {
-		// A message as large as the broker takes has no room for our headers.
-		header.Set(contract.HeaderBodySize, strconv.Itoa(len(body)))
-		body = body[:contract.MaxMessage]
-	}
-	future, err := d.pub.Send(bus.Message{Subject: subject, ID: placeOf(from), Type: "nexus.dead.v1", TraceParent: telemetry.TraceParent(ctx), Body: body}, header)
-	if err != nil {
-		return err
-	}
-	select {
-	case <-future.Ok():
-		return nil
-	case err := <-future.Err():
-		return bus.PublishFault(subject, err)
-	case <-ctx.Done():
-		return fmt.Errorf("keep a dead letter: %w", ctx.Err())
-	}
+	// A replay goes on under the request id, and in the same trace.
+	return d.pub.Bury(ctx, bus.DeadLetter{
+		Service: "gateway", Word: "refused", Reason: why.Code + ": " + why.Detail, From: from.Origin(),
+		RequestID: requestID(from.Header), TraceParent: telemetry.TraceParent(ctx), Body: body,
+	})
 }

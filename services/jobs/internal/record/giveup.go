@@ -3,10 +3,7 @@ package record
 import (
 	"context"
 	"fmt"
-	"strconv"
 
-	"github.com/google/uuid"
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"nexus.internal/libs/bus"
@@ -34,10 +31,7 @@ func (r *Recorder) retry(ctx context.Context, c *command, err error) {
 
 // id names a command among those that are tried again.
 func (c *command) id() string {
-	if meta, err := c.msg.Metadata(); err == nil {
-		return strconv.FormatUint(meta.Sequence.Stream, 10)
-	}
-	return ""
+	return bus.OriginOf(c.msg).ID()
 }
 
 // giveUp keeps a command that cannot be recorded as a dead letter, and tells the
@@ -73,46 +67,22 @@ func (r *Recorder) reject(ctx context.Context, j store.NewJob) error {
 	return r.dead.Publish(ctx, message)
 }
 
-// maxReason bounds what is said of a command that nobody can read, in bytes: it may
-// repeat the command.
-const maxReason = 1024
-
 // Why a command became a dead letter; the last word of its new subject.
 const (
 	reasonUndecodable  = "undecodable"
 	reasonUnrecordable = "unrecordable"
 )
 
-// bury keeps a command that no job can come of, with the reason. The body stays as it is,
-// to the byte, so that a replay publishes what came.
+// bury keeps a command that no job can come of, with the reason.
 func (r *Recorder) bury(ctx context.Context, msg jetstream.Msg, word string, reason error) {
-	subject, err := contract.DeadSubject("jobs", word)
-	if err == nil {
-		body := msg.Data()
-		header := nats.Header{contract.HeaderReason: {contract.Cut(reason.Error(), maxReason)}, contract.HeaderOrigin: {msg.Subject()}}
-		if len(body) > contract.MaxMessage {
-			// A message as large as the broker takes has no room for our headers.
-			header.Set(contract.HeaderBodySize, strconv.Itoa(len(body)))
-			body = body[:contract.MaxMessage]
-		}
-		var f jetstream.PubAckFuture
-		f, err = r.dead.Send(bus.Message{Subject: subject, ID: uuid.NewString(), Type: "nexus.dead.v1", Body: body}, header)
-		if err == nil {
-			select {
-			case <-f.Ok():
-			case err = <-f.Err():
-			case <-ctx.Done():
-				err = ctx.Err()
-			}
-		}
-	}
+	err := r.dead.Bury(ctx, bus.DeadLetter{Service: "jobs", Word: word, Reason: reason.Error(), From: bus.OriginOf(msg), Body: msg.Data()})
 	if err != nil {
 		r.log.Error().Err(err).Msg("could not keep a command as a dead letter; it will come again")
 		r.nak(msg)
 		return
 	}
 	// The letter says why; that may repeat what the command holds.
-	r.log.Error().Str("reason", word).Str(telemetry.FieldSubject, msg.Subject()).Str("letter", subject).
+	r.log.Error().Str("reason", word).Str(telemetry.FieldSubject, msg.Subject()).
 		Str(telemetry.FieldTraceID, telemetry.TraceID(telemetry.FromHeader(ctx, msg.Headers()))).Msg("a command became a dead letter")
 	r.ack(msg)
 }
