@@ -2,6 +2,7 @@ package contract
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -189,7 +190,30 @@ func CheckWebhookSecret(secret string) error {
 			return errors.New("it may hold visible ASCII characters only")
 		}
 	}
+	if encoded, ok := strings.CutPrefix(secret, WebhookSecretPrefix); ok {
+		key, err := base64.StdEncoding.Strict().DecodeString(encoded)
+		switch {
+		case err != nil:
+			return errors.New("what follows " + WebhookSecretPrefix + " is not base64")
+		case len(key) < MinWebhookSecret:
+			return fmt.Errorf("the key in it has %d bytes: want at least %d", len(key), MinWebhookSecret)
+		}
+	}
 	return nil
+}
+
+// WebhookSecretPrefix begins a secret whose rest is a key in base64, as the Standard
+// Webhooks specification has it.
+const WebhookSecretPrefix = "whsec_"
+
+// WebhookKey is the key that a secret stands for: what it encodes, or else its bytes.
+func WebhookKey(secret string) []byte {
+	if encoded, ok := strings.CutPrefix(secret, WebhookSecretPrefix); ok {
+		if key, err := base64.StdEncoding.Strict().DecodeString(encoded); err == nil {
+			return key
+		}
+	}
+	return []byte(secret)
 }
 
 // CheckWebhookDescription reports what is wrong with a description.

@@ -102,9 +102,12 @@ func TestWebhookSecretsAndDescriptions(t *testing.T) {
 	t.Parallel()
 	require.NoError(t, contract.CheckWebhookSecret(strings.Repeat("a", contract.MinWebhookSecret)))
 	require.NoError(t, contract.CheckWebhookSecret(strings.Repeat("~", contract.MaxWebhookSecret)))
-	for _, bad := range []string{"", strings.Repeat("a", contract.MinWebhookSecret-1), strings.Repeat("a", contract.MaxWebhookSecret+1), strings.Repeat("a", 20) + " ", strings.Repeat("é", 20)} {
+	for _, bad := range []string{"", strings.Repeat("a", contract.MinWebhookSecret-1), strings.Repeat("a", contract.MaxWebhookSecret+1), strings.Repeat("a", 20) + " ", strings.Repeat("é", 20), "whsec_not base64 at all", "whsec_bm90IGJhc2U2NA", "whsec_MTUgYnl0ZXMgYXJlIG5v"} {
 		require.Error(t, contract.CheckWebhookSecret(bad), bad)
 	}
+	require.NoError(t, contract.CheckWebhookSecret("whsec_YSBzZWNyZXQgb2YgMjAgYnl0ZXM="))
+	require.Equal(t, "a secret of 20 bytes", string(contract.WebhookKey("whsec_YSBzZWNyZXQgb2YgMjAgYnl0ZXM=")))
+	require.Equal(t, "nxw_0123456789abcdef", string(contract.WebhookKey("nxw_0123456789abcdef")), "any other secret is its own key")
 	require.NoError(t, contract.CheckWebhookDescription(""))
 	require.NoError(t, contract.CheckWebhookDescription(strings.Repeat("é", contract.MaxWebhookDescription/2)))
 	for _, bad := range []string{strings.Repeat("a", contract.MaxWebhookDescription+1), "\xff", "a\x00b"} {

@@ -45,7 +45,7 @@ func TestRetriesAndRedelivery(t *testing.T) {
 		h.due()
 		again := testkit.Receive(t, r.posts)
 		require.Equal(t, first.body, again.body)
-		require.Equal(t, first.header.Get("Nexus-Delivery"), again.header.Get("Nexus-Delivery"))
+		require.Equal(t, first.header.Get("webhook-id"), again.header.Get("webhook-id"))
 		again.signedBy(t, hook.Secret)
 	}
 	h.eventually(1, "status = 'failed' AND attempts = 8")

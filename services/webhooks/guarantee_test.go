@@ -38,7 +38,7 @@ func TestGuaranteeADeliveryIsMadeAcrossACrash(t *testing.T) {
 	h.service(map[string]string{"NEXUS_WEBHOOKS_ALLOW_PRIVATE": "true"})
 	again := testkit.Receive(t, r.posts)
 	require.Equal(t, first.body, again.body)
-	for _, header := range []string{"Nexus-Event", "Nexus-Event-Id", "Nexus-Delivery"} {
+	for _, header := range []string{"Nexus-Event", "Nexus-Event-Id", "webhook-id"} {
 		require.Equal(t, first.header.Get(header), again.header.Get(header))
 	}
 	require.Equal(t, e.ID, again.header.Get("Nexus-Event-Id"))

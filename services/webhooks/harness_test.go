@@ -2,9 +2,6 @@ package webhooks_test
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -18,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/otel/trace/noop"
 
@@ -166,14 +164,16 @@ func (p post) event(t testing.TB) contract.Event {
 	return e
 }
 
-// signedBy requires that the post was signed with a secret, the way docs say.
+// signedBy requires that the post was signed with a secret, in the eyes of a client
+// library of Standard Webhooks.
 func (p post) signedBy(t testing.TB, secret string) {
 	t.Helper()
-	stamp := p.header.Get("Nexus-Timestamp")
-	mac := hmac.New(sha256.New, []byte(secret))
-	_, err := mac.Write([]byte(stamp + "." + string(p.body)))
+	w, err := standardwebhooks.NewWebhookRaw([]byte(secret))
+	if strings.HasPrefix(secret, "whsec_") {
+		w, err = standardwebhooks.NewWebhook(secret)
+	}
 	require.NoError(t, err)
-	require.Equal(t, "t="+stamp+",v1="+hex.EncodeToString(mac.Sum(nil)), p.header.Get("Nexus-Signature"))
+	require.NoError(t, w.Verify(p.body, p.header))
 }
 
 // receiver is somebody outside who hears of events.

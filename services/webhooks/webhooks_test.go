@@ -22,7 +22,7 @@ func TestAnEventIsPostedSigned(t *testing.T) {
 	h := start(t)
 	r := receive(t, nil)
 	hook := h.subscribe(contract.CreateWebhookRequest{WebhookAsker: by("ann"), URL: r.url + "/hook?x=1", Description: "mine"})
-	require.Regexp(t, `^nxw_[0-9a-f]{64}$`, hook.Secret)
+	require.Regexp(t, `^whsec_[0-9A-Za-z+/]{43}=$`, hook.Secret)
 	require.Equal(t, []string{"*"}, hook.Events)
 	require.True(t, hook.Enabled)
 	e := job("ann", contract.StatusSucceeded, 3, id())
@@ -37,8 +37,8 @@ func TestAnEventIsPostedSigned(t *testing.T) {
 	require.Equal(t, e.ID, got.header.Get("Nexus-Event-Id"))
 	require.Equal(t, "Nexus-Webhooks/1", got.header.Get("User-Agent"))
 	require.Equal(t, "application/json", got.header.Get("Content-Type"))
-	require.NoError(t, uuid.Validate(got.header.Get("Nexus-Delivery")))
-	at, err := strconv.ParseInt(got.header.Get("Nexus-Timestamp"), 10, 64)
+	require.NoError(t, uuid.Validate(got.header.Get("webhook-id")))
+	at, err := strconv.ParseInt(got.header.Get("webhook-timestamp"), 10, 64)
 	require.NoError(t, err)
 	require.WithinDuration(t, time.Now(), time.Unix(at, 0), time.Minute)
 
@@ -240,7 +240,7 @@ func TestChangesAreEvents(t *testing.T) {
 		require.Equal(t, "ann", events[0].Actor)
 		require.Equal(t, "r-1", events[0].RequestID)
 		require.NotContains(t, string(msg.Data), "token=")
-		require.NotContains(t, string(msg.Data), "nxw_")
+		require.NotContains(t, string(msg.Data), "whsec_")
 		var change contract.WebhookChange
 		require.NoError(t, json.Unmarshal(events[0].Data, &change))
 		require.Equal(t, "192.0.2.7", change.Address)

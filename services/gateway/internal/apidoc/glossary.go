@@ -9,7 +9,7 @@ const (
 	someSum  = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 	someFile = "/corpus/odyssey.txt"
 	token    = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.c2lnbmF0dXJl"
-	secret   = "nxw_5f1e0c9b7a3d4e2f8b6a"
+	secret   = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 )
 
 // term is what a property means, and a value it may have.

@@ -14,18 +14,17 @@ import (
 	"syscall"
 	"time"
 
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+
 	"nexus.internal/libs/publicnet"
 	"nexus.internal/services/webhooks/internal/hook"
 )
 
 // Headers of a post.
 const (
-	headerEvent     = "Nexus-Event"
-	headerEventID   = "Nexus-Event-Id"
-	headerDelivery  = "Nexus-Delivery"
-	headerTimestamp = "Nexus-Timestamp"
-	headerSignature = "Nexus-Signature"
-	userAgent       = "Nexus-Webhooks/1"
+	headerEvent   = "Nexus-Event"
+	headerEventID = "Nexus-Event-Id"
+	userAgent     = "Nexus-Webhooks/1"
 )
 
 const (
@@ -74,10 +73,15 @@ func (c *Client) Post(ctx context.Context, d hook.Claimed) hook.Outcome {
 		return hook.Outcome{Err: errors.New("the URL cannot be used")}
 	}
 	now := c.now()
+	signature, err := hook.Sign(d.Secret, d.ID.String(), now, d.Body)
+	if err != nil {
+		return hook.Outcome{Err: errors.New("the post cannot be signed")}
+	}
 	for name, value := range map[string]string{
 		"Content-Type": "application/json", "User-Agent": userAgent,
-		headerEvent: d.Event, headerEventID: d.EventID, headerDelivery: d.ID.String(),
-		headerTimestamp: strconv.FormatInt(now.Unix(), 10), headerSignature: hook.Sign(d.Secret, now, d.Body),
+		headerEvent: d.Event, headerEventID: d.EventID,
+		standardwebhooks.HeaderWebhookID: d.ID.String(), standardwebhooks.HeaderWebhookTimestamp: strconv.FormatInt(now.Unix(), 10),
+		standardwebhooks.HeaderWebhookSignature: signature,
 	} {
 		req.Header.Set(name, value)
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"nexus.internal/libs/contract"
 	"nexus.internal/services/webhooks/internal/hook"
 )
 
@@ -33,17 +34,22 @@ func TestWaits(t *testing.T) {
 
 // The signature is the one that the documentation tells how to check:
 //
-//	printf '%s' '1700000000.{"id":"a/1"}' | openssl dgst -sha256 -hmac 'a secret of 20 bytes'
+//	printf '%s' 'd-1.1700000000.{"id":"a/1"}' | openssl dgst -sha256 -hmac 'a secret of 20 bytes' -binary | base64
 func TestSignature(t *testing.T) {
 	t.Parallel()
-	require.Equal(t, "t=1700000000,v1=e113507f32d4513eabfd8e54414ee128f85c40d5732c3b9511dad4d811969ed5",
-		hook.Sign("a secret of 20 bytes", time.Unix(1_700_000_000, 999), []byte(`{"id":"a/1"}`)))
+	at, body := time.Unix(1_700_000_000, 999), []byte(`{"id":"a/1"}`)
+	for _, secret := range []string{"a secret of 20 bytes", "whsec_YSBzZWNyZXQgb2YgMjAgYnl0ZXM="} {
+		got, err := hook.Sign(secret, "d-1", at, body)
+		require.NoError(t, err)
+		require.Equal(t, "v1,dZj9WNv9pByp19btJX0GUh7x4+2K5s50LggUIanFwWA=", got, "a secret is its own key, or has it in base64")
+	}
 	one, err := hook.NewSecret()
 	require.NoError(t, err)
 	two, err := hook.NewSecret()
 	require.NoError(t, err)
 	require.NotEqual(t, one, two)
-	require.Regexp(t, `^nxw_[0-9a-f]{64}$`, one)
+	require.Regexp(t, `^whsec_[0-9A-Za-z+/]{43}=$`, one)
+	require.NoError(t, contract.CheckWebhookSecret(one))
 }
 
 func TestKinds(t *testing.T) {

@@ -1,38 +1,39 @@
 package hook
 
 import (
-	"crypto/hmac"
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
+	"encoding/base64"
 	"fmt"
-	"strconv"
 	"time"
-)
 
-// secretPrefix begins every secret that was made here.
-const secretPrefix = "nxw_"
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+
+	"nexus.internal/libs/contract"
+)
 
 // secretBytes is how much chance there is in a secret.
 const secretBytes = 32
 
-// NewSecret makes a secret. Its bytes as they are shown are the key of the
-// signature.
+// NewSecret makes a secret in the form of Standard Webhooks.
 func NewSecret() (string, error) {
 	var b [secretBytes]byte
 	if _, err := rand.Read(b[:]); err != nil {
 		return "", fmt.Errorf("make a secret: %w", err)
 	}
-	return secretPrefix + hex.EncodeToString(b[:]), nil
+	return contract.WebhookSecretPrefix + base64.StdEncoding.EncodeToString(b[:]), nil
 }
 
-// Sign is the value of the header Nexus-Signature: the time, and the HMAC-SHA256
-// of the time, a full stop and the body.
-func Sign(secret string, at time.Time, body []byte) string {
-	stamp := strconv.FormatInt(at.Unix(), 10)
-	mac := hmac.New(sha256.New, []byte(secret))
-	mac.Write([]byte(stamp))
-	mac.Write([]byte{'.'})
-	mac.Write(body)
-	return "t=" + stamp + ",v1=" + hex.EncodeToString(mac.Sum(nil))
+// Sign is the signature of a post after the Standard Webhooks specification:
+// "v1," and the HMAC-SHA256, in base64, of the id, the time in seconds and the body,
+// joined by full stops.
+func Sign(secret, id string, at time.Time, body []byte) (string, error) {
+	w, err := standardwebhooks.NewWebhookRaw(contract.WebhookKey(secret))
+	if err != nil {
+		return "", fmt.Errorf("use a secret: %w", err)
+	}
+	signature, err := w.Sign(id, at, body)
+	if err != nil {
+		return "", fmt.Errorf("sign a post: %w", err)
+	}
+	return signature, nil
 }
