@@ -29,6 +29,13 @@ const (
 	maxTimeout = 30 * time.Second
 	// maxConcurrent bounds the requests one process handles at once.
 	maxConcurrent = 256
+	// codeStopping answers a request that came while its service was stopping: nothing
+	// was done about it.
+	codeStopping = "stopping"
+	// othersWithin bounds how long a request looks for a service that takes it, firstRest
+	// and lastRest how long it rests between two looks.
+	othersWithin        = 2 * time.Second
+	firstRest, lastRest = 10 * time.Millisecond, 250 * time.Millisecond
 )
 
 // RPC answers requests of other services as a NATS micro service, so that
@@ -151,7 +158,7 @@ func (r *RPC) Run(ctx context.Context, ready func()) error {
 }
 
 // shut stops the service and waits for what it works on. Stopping drains beside
-// us: what comes after this is not answered, and its sender asks another replica.
+// us: what comes after this is sent back, and its sender asks another replica.
 func (r *RPC) shut(svc micro.Service) error {
 	err := svc.Stop()
 	if err == nil {
@@ -174,6 +181,7 @@ func (r *RPC) serve(base context.Context, e endpoint, req micro.Request) {
 	defer r.mu.Unlock()
 	if r.stopped {
 		<-r.slots
+		r.respond(req, &nats.Msg{Header: nats.Header{micro.ErrorCodeHeader: {codeStopping}, micro.ErrorHeader: {codeStopping}}})
 		return
 	}
 	r.working.Go(func() {
@@ -246,8 +254,9 @@ func timeoutOf(h micro.Headers) time.Duration {
 }
 
 // Call asks another service. Its faults come back as *fault.Error; a service
-// that does not answer, or is not there, is a fault of kind Unavailable.
-// Without a deadline in ctx it waits ten seconds.
+// that does not answer, or is not there for two seconds, is a fault of kind
+// Unavailable. A request that nobody took is sent again; one that somebody took never
+// is. Without a deadline in ctx it waits ten seconds.
 func Call[Resp any](ctx context.Context, nc *nats.Conn, subject string, req any) (Resp, error) {
 	var resp Resp
 	if _, ok := ctx.Deadline(); !ok {
@@ -263,7 +272,7 @@ func Call[Resp any](ctx context.Context, nc *nats.Conn, subject string, req any)
 	deadline, _ := ctx.Deadline()
 	msg.Header.Set(contract.HeaderTimeout, strconv.FormatInt(max(1, time.Until(deadline).Milliseconds()), 10))
 	telemetry.InjectHeader(ctx, msg.Header)
-	answer, err := nc.RequestMsgWithContext(ctx, msg)
+	answer, err := request(ctx, nc, msg)
 	if err != nil {
 		return resp, callFault(subject, err)
 	}
@@ -278,6 +287,33 @@ func Call[Resp any](ctx context.Context, nc *nats.Conn, subject string, req any)
 		return resp, fmt.Errorf("decode the answer of %s: %w", subject, err)
 	}
 	return resp, nil
+}
+
+// request sends a request until somebody takes it: while a replica is replaced, or the
+// connection to NATS is, nobody may for a moment.
+func request(ctx context.Context, nc *nats.Conn, msg *nats.Msg) (*nats.Msg, error) {
+	end := time.Now().Add(othersWithin)
+	for rest := firstRest; ; rest = min(2*rest, lastRest) {
+		answer, err := nc.RequestMsgWithContext(ctx, msg)
+		if err == nil && answer.Header.Get(micro.ErrorCodeHeader) == codeStopping {
+			err = nats.ErrNoResponders
+		}
+		if !nobodyTook(err) || time.Now().Add(rest).After(end) {
+			return answer, err
+		}
+		timer := time.NewTimer(rest)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return nil, err
+		}
+	}
+}
+
+// nobodyTook reports whether a request certainly reached nobody who works on it.
+func nobodyTook(err error) bool {
+	return errors.Is(err, nats.ErrNoResponders) || errors.Is(err, nats.ErrReconnectBufExceeded)
 }
 
 func callFault(subject string, err error) error {
