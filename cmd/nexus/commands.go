@@ -48,7 +48,11 @@ func commands() []command {
 `,
 		},
 		command{name: "nats", does: "run the NATS server alone, for services run one by one", prepare: without(serveNATS)},
-		command{name: "migrate up", does: "create the database schemas and the streams, or bring them up to date", prepare: without(migrateUp)},
+		command{
+			name: "migrate up", args: "[--keep]", does: "create the database schemas and the streams, or bring them up to date", prepare: prepareMigrateUp,
+			options: `  --keep             then stay, and make streams again that NATS has lost
+`,
+		},
 		command{name: "migrate down", args: "--yes", does: "remove the database schemas with all data", prepare: prepareMigrateDown, options: "  --yes              required: all data is deleted\n"},
 		command{
 			name: "audit verify", args: "[--from DATE] [--to DATE] [--expect HEAD]", does: "hold the audit trail to its chain", prepare: prepareAuditVerify,

@@ -300,6 +300,33 @@ func rebuildBroker(ctx context.Context, stdout, stderr io.Writer) error {
 	return err
 }
 
+func prepareMigrateUp(args []string) (action, error) {
+	flags := flag.NewFlagSet("migrate up", flag.ContinueOnError)
+	keep := flags.Bool("keep", false, "")
+	if err := parse(flags, args); err != nil {
+		return nil, err
+	}
+	if *keep {
+		return migrateAndKeep, nil
+	}
+	return migrateUp, nil
+}
+
+func migrateAndKeep(ctx context.Context, stdout, stderr io.Writer) (err error) {
+	cfg, err := settings(stderr)
+	if err != nil {
+		return err
+	}
+	ctx, levels := onHangup(ctx, stderr)
+	opts := platform.Options{Config: cfg, Version: version, Log: stderr, Levels: levels}
+	stopMetrics, err := measure(ctx, &opts, "nexus-migrate", nil)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stopMetrics()) }()
+	return platform.Keep(ctx, opts, migrations.Schemas(), func(newer []migrations.Ahead) { _, _ = fmt.Fprintln(stdout, migrated(newer)) })
+}
+
 func migrateUp(ctx context.Context, stdout, stderr io.Writer) error {
 	cfg, err := settings(stderr)
 	if err != nil {

@@ -62,7 +62,7 @@ func TestWrongCommandLinesStartNothing(t *testing.T) {
 	dir := t.TempDir()
 	for _, line := range []string{
 		"fly", "up up", "up --port 1", "-x", "jobs now", "gateway --help-me", "worker now", "worker --bogus", "worker --concurrency", "worker --concurrency x", "worker --queues moon",
-		"nats x", "migrate", "migrate sideways", "migrate up now", "migrate down", "migrate down --yes now", "audit check", "audit verify now", "audit verify --from yesterday",
+		"nats x", "migrate", "migrate sideways", "migrate up now", "migrate up --kept", "migrate up --keep now", "migrate down", "migrate down --yes now", "audit check", "audit verify now", "audit verify --from yesterday",
 		"rebuild-broker now", "docs", "docs --out", "version now", "help fly",
 	} {
 		got := ended(t, dir, freePorts(), strings.Fields(line)...)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nkeys"
@@ -86,7 +87,8 @@ type keyKind struct {
 // LoadOrCreateKeys reads the keys kept in dir, one seed per file, and creates
 // those that are missing: the issuer, the curve key and one user key per name.
 // The folder is made with mode 0700 and its files with 0600; a file that others
-// may read or write, or that holds anything else than its key, is refused.
+// may read or write, or that holds anything else than its key, is refused. A file
+// that belongs to another user may be readable for the group.
 // Processes that do this at the same time end up with the same keys.
 func LoadOrCreateKeys(dir string, names ...string) (*Keys, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -141,12 +143,21 @@ func (k keyKind) loadOrCreate(path string) (Key, error) {
 	return k.load(path)
 }
 
+// othersMay are the rights that nobody else may have on a key. Whoever gave us a key
+// that is theirs, as a Secret volume of Kubernetes does, gave it to our group.
+func othersMay(info fs.FileInfo) fs.FileMode {
+	if owner, ok := info.Sys().(*syscall.Stat_t); ok && int(owner.Uid) != os.Geteuid() {
+		return 0o037
+	}
+	return 0o077
+}
+
 func (k keyKind) load(path string) (Key, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return Key{}, fmt.Errorf("look for a key: %w", err)
 	}
-	if mode := info.Mode().Perm(); mode&0o077 != 0 {
+	if mode := info.Mode().Perm(); mode&othersMay(info) != 0 {
 		return Key{}, fmt.Errorf("%s has mode %04o, so others may use the key: run chmod 600 on it, "+
 			"or delete it for a new key if somebody may have read it", path, mode)
 	}
