@@ -10,10 +10,12 @@ import (
 
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	strictjson "sigs.k8s.io/json"
 	"sigs.k8s.io/kustomize/api/krusty"
@@ -104,8 +106,16 @@ func newObject(typed metav1.TypeMeta) metav1.Object {
 		return &appsv1.Deployment{}
 	case "apps/v1 StatefulSet":
 		return &appsv1.StatefulSet{}
-	case "batch/v1 Job":
-		return &batchv1.Job{}
+	case "batch/v1 CronJob":
+		return &batchv1.CronJob{}
+	case "autoscaling/v2 HorizontalPodAutoscaler":
+		return &autoscalingv2.HorizontalPodAutoscaler{}
+	case "networking.k8s.io/v1 Ingress":
+		return &networkingv1.Ingress{}
+	case "keda.sh/v1alpha1 ScaledObject":
+		return &scaledObject{}
+	case "keda.sh/v1alpha1 TriggerAuthentication":
+		return &triggerAuthentication{}
 	case "networking.k8s.io/v1 NetworkPolicy":
 		return &networkingv1.NetworkPolicy{}
 	case "policy/v1 PodDisruptionBudget":
@@ -153,8 +163,8 @@ func (m *manifests) workloads() []workload {
 	for _, s := range each[*appsv1.StatefulSet](m) {
 		add("StatefulSet", s.Name, &s.Spec.Template, s.Spec.VolumeClaimTemplates...)
 	}
-	for _, j := range each[*batchv1.Job](m) {
-		add("Job", j.Name, &j.Spec.Template)
+	for _, j := range each[*batchv1.CronJob](m) {
+		add("CronJob", j.Name, &j.Spec.JobTemplate.Spec.Template)
 	}
 	return found
 }
@@ -197,7 +207,7 @@ func TestOverlays(t *testing.T) {
 	t.Parallel()
 	ref := readReference(t)
 	// One after the other, and nowhere else: see render.
-	dev, prod := render(t, "dev"), render(t, "prod")
+	dev, prod, scaled := render(t, "dev"), render(t, "prod"), render(t, "example")
 	t.Run("dev follows the rules", func(t *testing.T) {
 		t.Parallel()
 		requireRules(t, decodeAll(t, "dev", dev), ref)
@@ -205,6 +215,15 @@ func TestOverlays(t *testing.T) {
 	t.Run("prod follows the rules", func(t *testing.T) {
 		t.Parallel()
 		requireRules(t, decodeAll(t, "prod", prod), ref)
+	})
+	t.Run("example follows the rules", func(t *testing.T) {
+		t.Parallel()
+		requireRules(t, decodeAll(t, "prod", scaled), ref)
+	})
+	t.Run("dev starts on a small node", func(t *testing.T) {
+		t.Parallel()
+		sum := decodeAll(t, "dev", dev).requested()
+		require.LessOrEqual(t, sum.MilliValue(), int64(900), "a node of two CPUs runs more than Nexus")
 	})
 	for _, mistake := range mistakes() {
 		t.Run("found: "+mistake.says, func(t *testing.T) {
@@ -215,6 +234,17 @@ func TestOverlays(t *testing.T) {
 			require.Contains(t, mistake.rule(m, ref), mistake.says)
 		})
 	}
+}
+
+// requested is how much of a CPU all pods of the workloads request.
+func (m *manifests) requested() resource.Quantity {
+	var sum resource.Quantity
+	for _, w := range m.workloads() {
+		for _, c := range w.containers() {
+			sum.Add(c.Resources.Requests[corev1.ResourceCPU])
+		}
+	}
+	return sum
 }
 
 func requireRules(t *testing.T, m *manifests, ref reference) {

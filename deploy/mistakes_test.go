@@ -2,6 +2,7 @@ package deploy_test
 
 import (
 	"slices"
+	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
@@ -39,7 +40,10 @@ func container(m *manifests, deployment string) *corev1.Container {
 }
 
 // settings are the values that all containers share.
-func settings(m *manifests) map[string]string { return each[*corev1.ConfigMap](m)[0].Data }
+func settings(m *manifests) map[string]string {
+	maps := each[*corev1.ConfigMap](m)
+	return maps[slices.IndexFunc(maps, func(c *corev1.ConfigMap) bool { return strings.HasPrefix(c.Name, "nexus-settings") })].Data
+}
 
 // without removes the object of a type and name.
 func without[T metav1.Object](m *manifests, name string) {
@@ -65,7 +69,7 @@ func privilegeMistakes() []mistake {
 		inPod("enableServiceLinks is not false", func(p *corev1.PodSpec) { p.EnableServiceLinks = nil }),
 		inPod("container nexus has no securityContext", func(p *corev1.PodSpec) { p.Containers[0].SecurityContext = nil }),
 		inPod("container nexus has no limit of memory", func(p *corev1.PodSpec) { delete(p.Containers[0].Resources.Limits, "memory") }),
-		inPod("container keys requests no cpu", func(p *corev1.PodSpec) { delete(p.InitContainers[0].Resources.Requests, "cpu") }),
+		inPod("container nexus requests no cpu", func(p *corev1.PodSpec) { delete(p.Containers[0].Resources.Requests, "cpu") }),
 		inContainer("has a user of its own", func(sc *corev1.SecurityContext) { sc.RunAsUser = new(int64) }),
 		inContainer("may gain privileges", func(sc *corev1.SecurityContext) { sc.AllowPrivilegeEscalation = &on }),
 		inContainer("may write to its image", func(sc *corev1.SecurityContext) { sc.ReadOnlyRootFilesystem = nil }),
@@ -83,12 +87,13 @@ func runMistakes() []mistake {
 		{"no Deployment audit that runs it", everyServiceRuns, func(m *manifests) { without[*appsv1.Deployment](m, "audit") }},
 		{"no Deployment auth that runs it", everyServiceRuns, func(m *manifests) { container(m, "auth").Args = []string{"audit"} }},
 		{"no PodDisruptionBudget audit", everyServiceRuns, func(m *manifests) { without[*policyv1.PodDisruptionBudget](m, "audit") }},
-		{"no Job migrate that runs it", everyServiceRuns, func(m *manifests) { without[*batchv1.Job](m, "migrate") }},
+		{"no Deployment migrate that runs it", everyServiceRuns, func(m *manifests) { without[*appsv1.Deployment](m, "migrate") }},
+		{"no CronJob rebuild-broker that runs it", everyServiceRuns, func(m *manifests) { without[*batchv1.CronJob](m, "rebuild-broker") }},
 		{"no StatefulSet nats that runs it", everyServiceRuns, func(m *manifests) { without[*appsv1.StatefulSet](m, "nats") }},
 		{"Deployment jobs: there is no setting NEXUS_NATS_KEY_DIR", settingsExist, func(m *manifests) { container(m, "jobs").Env[0].Name = "NEXUS_NATS_KEY_DIR" }},
-		{"StatefulSet nats: there is no setting NEXUS_LOGLEVEL", settingsExist, func(m *manifests) { settings(m)["NEXUS_LOGLEVEL"] = "info" }},
+		{"Deployment migrate: there is no setting NEXUS_LOGLEVEL", settingsExist, func(m *manifests) { settings(m)["NEXUS_LOGLEVEL"] = "info" }},
 		{"Deployment jobs: there is no ConfigMap settings", settingsExist, func(m *manifests) { container(m, "jobs").EnvFrom[0].ConfigMapRef.Name = "settings" }},
-		{`Job migrate: runs in "dev" mode`, modeIsTheOverlays, func(m *manifests) { settings(m)["NEXUS_ENVIRONMENT"] = "dev" }},
+		{`Deployment migrate: runs in "dev" mode`, modeIsTheOverlays, func(m *manifests) { settings(m)["NEXUS_ENVIRONMENT"] = "dev" }},
 		{"Deployment jobs: may change the schema", modeIsTheOverlays, func(m *manifests) { delete(settings(m), "NEXUS_SCHEMA_MANAGEMENT_MODE") }},
 		{"Deployment gateway: is killed before its 30 s have passed", timeToDrain, func(m *manifests) { *pod(m, "gateway").TerminationGracePeriodSeconds = 29 }},
 		{"Deployment gateway: clients are given 10 s to leave, of 10 s to drain", timeToDrain, func(m *manifests) { settings(m)["NEXUS_SHUTDOWN_GRACE_SECONDS"] = "10" }},

@@ -35,6 +35,8 @@ func rules() map[string]rule {
 		"what is mounted exists":                mountsExist,
 		"images have a version":                 imagesHaveAVersion,
 		"workloads have accounts without power": accountsHaveNoPower,
+		"scalers decide alone":                  scalersDecide,
+		"replicas are spread":                   replicasAreSpread,
 	}
 }
 
@@ -92,7 +94,7 @@ func restrictedContainer(w workload, c corev1.Container) []string {
 }
 
 // everyServiceRuns wants a Deployment and a disruption budget for each service,
-// one NATS server and one migration.
+// the NATS servers, one migration and what repairs.
 func everyServiceRuns(m *manifests, ref reference) []string {
 	var p problems
 	runs := map[string]string{}
@@ -107,8 +109,17 @@ func everyServiceRuns(m *manifests, ref reference) []string {
 		p.add(budgets[service], "no PodDisruptionBudget %s", service)
 	}
 	p.add(runs["StatefulSet nats"] == "nats", "no StatefulSet nats that runs it")
-	p.add(runs["Job migrate"] == "migrate up", "no Job migrate that runs it")
-	p.add(len(runs) == len(ref.services)+2, "something else runs nexus: %v", runs)
+	p.add(budgets["nats"], "no PodDisruptionBudget nats")
+	p.add(runs["Deployment migrate"] == "migrate up --keep", "no Deployment migrate that runs it")
+	p.add(runs["CronJob rebuild-broker"] == "rebuild-broker", "no CronJob rebuild-broker that runs it")
+	p.add(runs["CronJob audit-verify"] == "audit verify", "no CronJob audit-verify that runs it")
+	others := len(runs) - len(ref.services) - 4
+	for run, args := range runs {
+		if strings.HasPrefix(run, "Deployment worker-") && strings.HasPrefix(args, "worker --queues ") {
+			others--
+		}
+	}
+	p.add(others == 0, "something else runs nexus: %v", runs)
 	return p
 }
 
@@ -179,8 +190,17 @@ func secretsAreReferences(m *manifests, ref reference) []string {
 	return p
 }
 
-// keysAreOnePods wants every key of the NATS server in exactly one other pod,
-// which needs it to speak for itself.
+// speaksAs names the pods that speak for another: those that repair as whoever creates
+// the streams, workers as the service whose queue they serve.
+func speaksAs(w workload) string {
+	if w.name == "rebuild-broker" {
+		return "migrate"
+	}
+	return strings.TrimPrefix(w.name, "worker-")
+}
+
+// keysAreOnePods wants every key of the NATS server in the pods of exactly one other
+// part, which needs it to speak for itself.
 func keysAreOnePods(m *manifests, _ reference) []string {
 	var p problems
 	owner, server := map[string]workload{}, map[string]bool{}
@@ -197,7 +217,7 @@ func keysAreOnePods(m *manifests, _ reference) []string {
 					continue
 				}
 				other, taken := owner[item.Key]
-				p.add(!taken, "%s: has NATS key %s of %s", w, item.Key, other)
+				p.add(!taken || speaksAs(other) == speaksAs(w), "%s: has NATS key %s of %s", w, item.Key, other)
 				owner[item.Key] = w
 			}
 		}
@@ -334,9 +354,11 @@ const opsPort = 9090
 // Prometheus let in there.
 func everythingIsWatched(m *manifests, ref reference) []string {
 	var p problems
-	for _, d := range each[*appsv1.Deployment](m) {
-		w := workload{kind: "Deployment", name: d.Name, pod: &d.Spec.Template}
+	for _, w := range m.workloads() {
 		c, ok := w.program()
+		if w.kind == "CronJob" {
+			continue
+		}
 		if !ok {
 			continue
 		}
@@ -427,7 +449,8 @@ func accountsHaveNoPower(m *manifests, _ reference) []string {
 		p.add(no(account.AutomountServiceAccountToken), "ServiceAccount %s hands out its token", account.Name)
 	}
 	for _, w := range m.workloads() {
-		p.add(accounts[w.pod.Spec.ServiceAccountName] && w.pod.Spec.ServiceAccountName == w.name, "%s: has no account of its own", w)
+		account := w.pod.Spec.ServiceAccountName
+		p.add(accounts[account] && (account == w.name || w.kind == "CronJob" && account == "repair"), "%s: has no account of its own", w)
 		p.add(no(w.pod.Spec.AutomountServiceAccountToken), "%s: has a token", w)
 	}
 	return p
