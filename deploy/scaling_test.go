@@ -85,6 +85,8 @@ func scalersDecide(m *manifests, _ reference) []string {
 func replicasAreSpread(m *manifests, _ reference) []string {
 	var p problems
 	for _, d := range each[*appsv1.Deployment](m) {
+		recreated := d.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType
+		p.add(!recreated || d.Spec.Strategy.RollingUpdate == nil, "Deployment %s: is recreated and updated bit by bit at once", d.Name)
 		if d.Spec.Replicas == nil || *d.Spec.Replicas < 2 {
 			continue
 		}
