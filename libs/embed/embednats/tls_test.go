@@ -1,13 +1,6 @@
 package embednats_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
 	"net"
 	"os"
 	"path/filepath"
@@ -19,42 +12,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"nexus.internal/libs/embed/embednats"
+	"nexus.internal/libs/testkit"
 )
-
-// certify makes an authority and a certificate of it for this machine.
-func certify(t *testing.T) *embednats.TLS {
-	t.Helper()
-	dir := t.TempDir()
-	write := func(name, kind string, der []byte) string {
-		path := filepath.Join(dir, name)
-		require.NoError(t, os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600))
-		return path
-	}
-	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	ca := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "authority"}, NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}
-	caDER, err := x509.CreateCertificate(rand.Reader, ca, ca, &caKey.PublicKey, caKey)
-	require.NoError(t, err)
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	leaf := &x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "nats"}, NotAfter: time.Now().Add(time.Hour),
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, leaf, ca, &key.PublicKey, caKey)
-	require.NoError(t, err)
-	keyDER, err := x509.MarshalECPrivateKey(key)
-	require.NoError(t, err)
-	return &embednats.TLS{Cert: write("tls.crt", "CERTIFICATE", der), Key: write("tls.key", "EC PRIVATE KEY", keyDER), CA: write("ca.crt", "CERTIFICATE", caDER)}
-}
 
 func TestTLS(t *testing.T) {
 	t.Parallel()
-	ours, theirs := certify(t), certify(t)
+	ours, theirs := testkit.Certify(t), testkit.Certify(t)
 	s := start(t, embednats.Options{Listen: randomPort, TLS: ours})
 	require.True(t, strings.HasPrefix(s.ClientURL(), "tls://"), s.ClientURL())
 
@@ -89,12 +52,12 @@ func TestTLS(t *testing.T) {
 
 func TestClusterOverTLS(t *testing.T) {
 	t.Parallel()
-	proof := certify(t)
+	proof := testkit.Certify(t)
 	m := cluster(t, func(o *embednats.Options) { o.TLS = proof })
 	js, _ := replicated(t, m.connect(t, nats.RootCAs(proof.CA)))
 	require.NoError(t, publish(t.Context(), js, 1))
 
-	other := certify(t)
+	other := testkit.Certify(t)
 	o := m.opts[0]
 	m.servers[0].Stop()
 	m.servers[0] = nil
@@ -106,7 +69,7 @@ func TestClusterOverTLS(t *testing.T) {
 
 func TestBadTLS(t *testing.T) {
 	t.Parallel()
-	ours, theirs := certify(t), certify(t)
+	ours, theirs := testkit.Certify(t), testkit.Certify(t)
 	empty := filepath.Join(t.TempDir(), "empty")
 	require.NoError(t, os.WriteFile(empty, nil, 0o600))
 	for says, bad := range map[string]embednats.TLS{
