@@ -20,6 +20,13 @@ var ErrDrift = errors.New("its settings differ from what this version of Nexus n
 // take.
 var ErrNoRoom = errors.New("the broker has no room for it on its disk")
 
+// ErrNoCluster means that a stream is to be kept by several servers and the broker
+// is a single one.
+var ErrNoCluster = errors.New("the broker is a single server, and only a cluster keeps replicas")
+
+// errNotClustered is the server's code for replicas that a single server cannot keep.
+const errNotClustered = 10074
+
 // errStorage is the server's code for a stream that its store cannot hold.
 const errStorage = 10047
 
@@ -50,7 +57,7 @@ func streamConfig(s contract.Stream) jetstream.StreamConfig {
 		MaxMsgs:    -1,
 		MaxAge:     s.MaxAge,
 		Duplicates: s.Duplicates,
-		Replicas:   1,
+		Replicas:   max(1, s.Replicas),
 
 		AllowDirect: s.Direct,
 	}
@@ -71,11 +78,7 @@ func provisionStream(ctx context.Context, js jetstream.JetStream, s contract.Str
 	st, err := js.Stream(ctx, s.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		if st, err = createStream(ctx, js, want); err != nil {
-			var refused *jetstream.APIError
-			if errors.As(err, &refused) && refused.ErrorCode == errStorage {
-				err = fmt.Errorf("%w: it may hold %d bytes", ErrNoRoom, s.MaxBytes)
-			}
-			return fmt.Errorf("create stream %s: %w", s.Name, err)
+			return fmt.Errorf("create stream %s: %w", s.Name, explain(err, s))
 		}
 	}
 	if err != nil {
@@ -85,17 +88,38 @@ func provisionStream(ctx context.Context, js jetstream.JetStream, s contract.Str
 	if diff := streamDrift(want, got); diff != "" {
 		return fmt.Errorf("stream %s: %w: %s", s.Name, ErrDrift, diff)
 	}
-	// Neither touches a message: one adds a way to read, the other makes room.
+	// None touches a message: one adds a way to read, one makes room, one copies.
 	direct, grow := want.AllowDirect && !got.AllowDirect, s.Grow && got.MaxBytes > 0 && got.MaxBytes < want.MaxBytes
-	if direct || grow {
-		if got.AllowDirect = got.AllowDirect || direct; grow {
-			got.MaxBytes = want.MaxBytes
-		}
-		if _, err := js.UpdateStream(ctx, got); err != nil {
-			return fmt.Errorf("update stream %s: %w", s.Name, err)
-		}
+	rescale := s.Rescale && got.Replicas != want.Replicas
+	if !direct && !grow && !rescale {
+		return nil
+	}
+	got.AllowDirect = got.AllowDirect || direct
+	if grow {
+		got.MaxBytes = want.MaxBytes
+	}
+	if rescale {
+		got.Replicas = want.Replicas
+	}
+	if _, err := js.UpdateStream(ctx, got); err != nil {
+		return fmt.Errorf("update stream %s: %w", s.Name, explain(err, s))
 	}
 	return nil
+}
+
+// explain names the refusals that waiting does not mend.
+func explain(err error, s contract.Stream) error {
+	var refused *jetstream.APIError
+	if !errors.As(err, &refused) {
+		return err
+	}
+	switch refused.ErrorCode {
+	case errStorage:
+		return fmt.Errorf("%w: it may hold %d bytes", ErrNoRoom, s.MaxBytes)
+	case errNotClustered:
+		return fmt.Errorf("%w: %d are wanted", ErrNoCluster, s.Replicas)
+	}
+	return err
 }
 
 // errStoreNotMade is the server's code for a store it could not make just now,
@@ -108,6 +132,10 @@ func createStream(ctx context.Context, js jetstream.JetStream, cfg jetstream.Str
 	for try := range 3 {
 		var refused *jetstream.APIError
 		st, err = js.CreateStream(ctx, cfg)
+		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+			// Somebody else was first, with another size.
+			return js.Stream(ctx, cfg.Name)
+		}
 		if !errors.As(err, &refused) || refused.ErrorCode != errStoreNotMade {
 			return st, err
 		}
@@ -120,8 +148,8 @@ func createStream(ctx context.Context, js jetstream.JetStream, cfg jetstream.Str
 	return st, err
 }
 
-// streamDrift names the first setting that differs. Replicas are left to the
-// operator: a cluster raises them. The switches in the second half would let a
+// streamDrift names the first setting that differs. Replicas are none of them: they
+// may change at any time. The switches in the second half would let a
 // publisher act on messages that are not its own.
 func streamDrift(want, got jetstream.StreamConfig) string {
 	switch {
@@ -141,6 +169,30 @@ func streamDrift(want, got jetstream.StreamConfig) string {
 		return "rollups, message TTLs, schedules, counters and atomic batches must be off"
 	}
 	return ""
+}
+
+// ProvisionMissing creates the streams and consumers that are missing and leaves
+// those that exist as they are, whatever their settings.
+func ProvisionMissing(ctx context.Context, js jetstream.JetStream, streams []contract.Stream, consumers []contract.Consumer) error {
+	for _, s := range streams {
+		_, err := js.Stream(ctx, s.Name)
+		if errors.Is(err, jetstream.ErrStreamNotFound) {
+			err = provisionStream(ctx, js, s)
+		}
+		if err != nil {
+			return fmt.Errorf("look after stream %s: %w", s.Name, err)
+		}
+	}
+	for _, c := range consumers {
+		_, err := js.Consumer(ctx, c.Stream, c.Durable)
+		if errors.Is(err, jetstream.ErrConsumerNotFound) {
+			err = provisionConsumer(ctx, js, c)
+		}
+		if err != nil {
+			return fmt.Errorf("look after consumer %s of %s: %w", c.Durable, c.Stream, err)
+		}
+	}
+	return nil
 }
 
 func provisionConsumer(ctx context.Context, js jetstream.JetStream, c contract.Consumer) error {

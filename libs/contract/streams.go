@@ -31,6 +31,11 @@ type Stream struct {
 	// Grow says that a stream that exists with a smaller bound gets this one. None
 	// is ever made smaller: that could drop messages.
 	Grow bool
+	// Replicas is how many servers of a cluster keep the stream when it is made, its
+	// consumers too; 0 means one.
+	Replicas int
+	// Rescale says that a stream that exists gets as many, too.
+	Rescale bool
 	// Duplicates is how long a message id is remembered.
 	Duplicates time.Duration
 	// Outside marks the stream that outsiders can publish to. Schedules,

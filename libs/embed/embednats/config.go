@@ -37,6 +37,11 @@ type Options struct {
 	Monitor string
 	// Name identifies the server, uniquely in a cluster; "" means "nexus".
 	Name string
+	// Cluster makes the server a member of a cluster. Nil means that it stands alone.
+	Cluster *Cluster
+	// TLS is what the server proves itself with, to clients over the network and to
+	// other members. Nil means that they talk in the clear.
+	TLS *TLS
 	// StoreDir is where JetStream keeps its files; it is created if needed. ""
 	// means a temporary folder that Stop removes.
 	StoreDir string
@@ -62,7 +67,8 @@ type Options struct {
 var configTemplate string
 
 // Config renders the options as the text of a nats-server configuration file,
-// the very one that Start loads. Log is not part of it.
+// the very one that Start loads. Log is not part of it, nor are the routes of a
+// cluster, which carry its secret.
 func (o Options) Config() (string, error) {
 	if err := o.validate(); err != nil {
 		return "", fmt.Errorf("configure NATS: %w", err)
@@ -105,6 +111,12 @@ func (o Options) validate() error {
 	}
 	if o.SyncAlways && o.SyncInterval != 0 {
 		problems = append(problems, errors.New("choose sync always or a sync interval, not both"))
+	}
+	if o.Cluster != nil {
+		problems = append(problems, o.Cluster.validate(o.Name))
+	}
+	if o.TLS != nil {
+		problems = append(problems, o.TLS.validate(o.Cluster != nil))
 	}
 	if o.Topology != nil {
 		problems = append(problems, o.Topology.Validate())

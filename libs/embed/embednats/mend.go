@@ -31,9 +31,10 @@ const (
 // the server takes no message for a stream, whatever becomes of the disk, until
 // JetStream starts anew.
 type mender struct {
-	nats *server.Server
-	opts *server.Options
-	log  zerolog.Logger
+	nats      *server.Server
+	clustered bool
+	opts      *server.Options
+	log       zerolog.Logger
 }
 
 // run looks after the streams until stop is closed.
@@ -73,10 +74,13 @@ func (m *mender) run(stop <-chan struct{}) {
 	}
 }
 
-// closed says why the server takes no messages; empty when it does.
+// closed says why the server takes no messages; empty when it does. A member of a
+// cluster whose JetStream runs may wait for a leader, which opening its streams again
+// would not bring.
 func (m *mender) closed() string {
+	waits := m.clustered && m.nats.JetStreamEnabled()
 	for _, e := range m.nats.Healthz(&server.HealthzOptions{Details: true}).Errors {
-		if e.Type == server.HealthzErrorJetStream || e.Type == server.HealthzErrorStream && strings.Contains(e.Error, "write error") {
+		if e.Type == server.HealthzErrorJetStream && !waits || e.Type == server.HealthzErrorStream && strings.Contains(e.Error, "write error") {
 			return e.Error
 		}
 	}

@@ -42,6 +42,7 @@ type Server struct {
 	temporary string // store folder to remove at the end; "" keeps it
 	nats      *server.Server
 	listens   bool
+	clustered bool
 	stopOnce  sync.Once
 	// stopping ends what mends the server.
 	stopping chan struct{}
@@ -52,7 +53,7 @@ type Server struct {
 // configuration it runs on stays in the store folder as nats.conf. The error
 // wraps ErrInUse when another program uses the store folder.
 func Start(opts Options) (*Server, error) {
-	s := &Server{log: opts.Log, listens: opts.Listen != "", stopping: make(chan struct{})}
+	s := &Server{log: opts.Log, listens: opts.Listen != "", clustered: opts.Cluster != nil, stopping: make(chan struct{})}
 	if err := s.start(opts); err != nil {
 		s.Stop()
 		return nil, fmt.Errorf("start NATS: %w", err)
@@ -70,6 +71,11 @@ func (s *Server) start(opts Options) error {
 	if err != nil {
 		return err
 	}
+	if opts.Cluster != nil {
+		if err := checkMemberStore(dir); err != nil {
+			return err
+		}
+	}
 	path := filepath.Join(dir, configName)
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		return fmt.Errorf("write the configuration: %w", err)
@@ -83,6 +89,9 @@ func (s *Server) start(opts Options) error {
 	loaded.DontListen = !s.listens
 	loaded.LameDuckDuration = lameDuckDuration
 	loaded.LameDuckGracePeriod = lameDuckGrace
+	if opts.Cluster != nil {
+		opts.Cluster.join(loaded)
+	}
 	return s.run(loaded, newLogger(opts.Log))
 }
 
@@ -104,7 +113,7 @@ func (s *Server) run(loaded *server.Options, log *logger) error {
 	if !s.nats.ReadyForConnections(readyPatience) {
 		return fmt.Errorf("not ready after %s", readyPatience)
 	}
-	m := &mender{nats: s.nats, opts: loaded, log: s.log.With().Str("component", "nats").Logger()}
+	m := &mender{nats: s.nats, clustered: s.clustered, opts: loaded, log: s.log.With().Str("component", "nats").Logger()}
 	s.mending.Go(func() { m.run(s.stopping) })
 	return nil
 }
@@ -142,6 +151,14 @@ func (s *Server) ClientURL() string {
 		return ""
 	}
 	return s.nats.ClientURL()
+}
+
+// MonitorURL is where the monitoring pages are; "" when there are none.
+func (s *Server) MonitorURL() string {
+	if addr := s.nats.MonitorAddr(); addr != nil {
+		return "http://" + addr.String()
+	}
+	return ""
 }
 
 // Room is how many bytes are free on the disk that holds the store folder; 0

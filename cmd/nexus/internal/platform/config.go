@@ -65,6 +65,7 @@ type Config struct {
 	CommandWait     int        `env:"COMMAND_WAIT_SECONDS" envDefault:"60" doc:"How long commands that end by themselves, such as migrate, wait for Postgres and NATS, in seconds. Services wait until they are told to stop."`
 	StreamsMaxBytes int64      `env:"STREAMS_MAX_BYTES" envDefault:"0" doc:"What all streams together may hold on the disk of NATS, in bytes, from 301989888 (288 MiB) to 19327352832 (18 GiB). Streams that exist become larger with it at the next start, never smaller. 0: half of what is free on that disk where Nexus runs the NATS server, else 18 GiB."`
 
+	NATS     NATSConfig
 	DB       pg.Config
 	Worker   worker.Settings
 	Tokens   token.Settings
@@ -137,7 +138,7 @@ func (c *Config) Validate() error {
 	if err := telemetry.CheckFormat(telemetry.Format(c.LogFormat)); err != nil {
 		errs = append(errs, fmt.Errorf("NEXUS_LOG_FORMAT: %w", err))
 	}
-	for _, part := range []config.Validator{c.DB, c.Worker, c.Tokens, c.Auth, c.Jobs, c.Corpus, c.Plugins, c.Audit, c.Gateway, c.Webhooks} {
+	for _, part := range []config.Validator{c.NATS, c.DB, c.Worker, c.Tokens, c.Auth, c.Jobs, c.Corpus, c.Plugins, c.Audit, c.Gateway, c.Webhooks} {
 		errs = append(errs, part.Validate())
 	}
 	return errors.Join(errs...)

@@ -58,11 +58,17 @@ func (in *infrastructure) sizeStreams() {
 	default:
 		in.streams = contract.Streams()
 	}
+	for i := range in.streams {
+		in.streams[i].Replicas = in.cfg.NATS.Replicas
+	}
 }
 
 // startServers starts the servers that no setting names.
 func (in *infrastructure) startServers(ctx context.Context, services []string, embedded bool) error {
 	cfg := in.cfg
+	if embedded && cfg.NATSURL == "" && cfg.NATS.ClusterRoutes != "" {
+		return errors.New("NEXUS_NATS_CLUSTER_ROUTES is set: only `nexus nats` is a member of a cluster; others name its servers in NEXUS_NATS_URL")
+	}
 	if embedded {
 		// Readable for the unprivileged user that Postgres runs as; what is
 		// secret inside has stricter modes of its own.
@@ -155,15 +161,11 @@ func connectionsFor(pool pg.Config) int {
 }
 
 func (in *infrastructure) startNATS() error {
-	t, err := topology(in.keys)
+	opts, err := in.serverOptions()
 	if err != nil {
 		return err
 	}
-	listen := in.cfg.NATSListen
-	if listen == natsListenOff {
-		listen = ""
-	}
-	in.nats, err = embednats.Start(embednats.Options{Listen: listen, StoreDir: filepath.Join(in.cfg.DataDir, "nats"), Topology: t, Log: in.log})
+	in.nats, err = embednats.Start(opts)
 	if errors.Is(err, embednats.ErrListen) {
 		return fmt.Errorf("%w; choose another address with NEXUS_NATS_LISTEN, or off", err)
 	}
@@ -209,6 +211,8 @@ func (in *infrastructure) connect(ctx context.Context, service string, log zerol
 	}
 	if in.nats != nil {
 		opts = append(opts, in.nats.InProcess())
+	} else {
+		opts = append(opts, in.cfg.NATS.trust()...)
 	}
 	err = in.patience.await(ctx, goal{"NATS", places(in.cfg.NATSURL)}, bus.IsNotYet, func(context.Context) error {
 		nc, err = bus.Connect(in.cfg.NATSURL, service, log, opts...)
@@ -271,7 +275,11 @@ func (in *infrastructure) create(ctx context.Context, schemas []string) (newer [
 	}
 	return newer, in.asAdmin(ctx, func(_ *nats.Conn, js jetstream.JetStream) error {
 		return in.patience.await(ctx, goal{what: "the streams of NATS"}, brokerPasses, func(ctx context.Context) error {
-			return in.provision(ctx, js, in.streams, contract.Consumers(in.cfg.Worker.Lease()))
+			streams := slices.Clone(in.streams)
+			for i := range streams {
+				streams[i].Rescale = true
+			}
+			return in.provision(ctx, js, streams, contract.Consumers(in.cfg.Worker.Lease()))
 		})
 	})
 }
@@ -291,11 +299,7 @@ func (in *infrastructure) newer(ctx context.Context, db *pg.DB, schemas []string
 
 // provision makes the streams and consumers that are missing.
 func (in *infrastructure) provision(ctx context.Context, js jetstream.JetStream, streams []contract.Stream, consumers []contract.Consumer) error {
-	err := bus.Provision(ctx, js, streams, consumers)
-	if errors.Is(err, bus.ErrNoRoom) {
-		return fmt.Errorf("%w; give NATS more room, or set NEXUS_STREAMS_MAX_BYTES to what all streams together may hold", err)
-	}
-	return err
+	return inRoom(bus.Provision(ctx, js, streams, consumers))
 }
 
 // asAdmin runs fn on a connection that may create streams.

@@ -8,8 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
 	"nexus.internal/libs/embed/embednats"
@@ -282,21 +280,18 @@ func RunNATS(ctx context.Context, opts Options) error {
 		return err
 	}
 	defer in.nats.Stop()
-	if err := in.makeStreams(ctx); err != nil {
+	err = in.makeStreams(ctx)
+	if ctx.Err() != nil {
+		// It was told to stop while it waited.
+		return nil
+	}
+	if err != nil {
 		return err
 	}
+	told.add(check{name: "nats", ask: in.health})
 	told.ready()
 	opts.Ready(Running{NATSURL: in.nats.ClientURL()})
 	<-ctx.Done()
 	told.stopping()
 	return nil
-}
-
-// makeStreams makes the streams that are missing: whoever runs the server knows the
-// disk they are on.
-func (in *infrastructure) makeStreams(ctx context.Context) error {
-	if in.cfg.SchemaMode == SchemaOff {
-		return nil
-	}
-	return in.asAdmin(ctx, func(_ *nats.Conn, js jetstream.JetStream) error { return in.provision(ctx, js, in.streams, nil) })
 }

@@ -86,7 +86,7 @@ func (p *patience) waitingFor() string {
 // brokerPasses reports whether an error of the broker may pass: it is away, or
 // about to start.
 func brokerPasses(err error) bool {
-	return !errors.Is(err, bus.ErrDrift) && !errors.Is(err, bus.ErrNoRoom) && bus.IsNotYet(err)
+	return !errors.Is(err, bus.ErrDrift) && !errors.Is(err, bus.ErrNoRoom) && !errors.Is(err, bus.ErrNoCluster) && bus.IsNotYet(err)
 }
 
 // consumerPasses reports whether a consumer that is not there may come.
