@@ -37,6 +37,7 @@ func rules() map[string]rule {
 		"workloads have accounts without power": accountsHaveNoPower,
 		"scalers decide alone":                  scalersDecide,
 		"replicas are spread":                   replicasAreSpread,
+		"upgrades leave NATS alone":             upgradesLeaveNATS,
 	}
 }
 

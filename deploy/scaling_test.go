@@ -2,6 +2,7 @@ package deploy_test
 
 import (
 	"fmt"
+	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
@@ -93,6 +94,27 @@ func replicasAreSpread(m *manifests, _ reference) []string {
 		p.add(len(d.Spec.Template.Spec.TopologySpreadConstraints) > 0, "Deployment %s: all its pods may be on one node", d.Name)
 		update := d.Spec.Strategy.RollingUpdate
 		p.add(update != nil && update.MaxUnavailable.IntValue() == 0, "Deployment %s: an update may replace pods that work by ones that do not", d.Name)
+	}
+	return p
+}
+
+// upgradesLeaveNATS wants NATS to run an image that no change of nexus's touches.
+func upgradesLeaveNATS(m *manifests, _ reference) []string {
+	var p problems
+	images := map[string]string{}
+	for _, w := range m.workloads() {
+		if c, ok := w.program(); ok {
+			images[w.name] = c.Image
+		}
+	}
+	p.add(images["nats"] != images["jobs"], "an upgrade of jobs to another image than %s restarts NATS", images["jobs"])
+	for _, s := range each[*appsv1.StatefulSet](m) {
+		if s.Name != "nats" {
+			continue
+		}
+		for _, from := range s.Spec.Template.Spec.Containers[0].EnvFrom {
+			p.add(from.ConfigMapRef == nil || !strings.HasPrefix(from.ConfigMapRef.Name, "nexus-settings"), "a change of the settings restarts NATS")
+		}
 	}
 	return p
 }
