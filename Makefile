@@ -24,7 +24,7 @@ GO_TEST := $(if $(call on,$(CI)),bin/gotestsum --format=pkgname-and-test-fails -
 COVER_FLAGS := -count=1 -covermode=atomic -coverpkg=nexus.internal/... -coverprofile=$(CACHE)/cover/tests.out
 
 .PHONY: help run build test test-pool cover cover-report lint fmt fmt-check vet generate generate-check \
-	tidy tidy-check build-off test-outside bench chaos chaos-short fuzz fuzz-http verify clean
+	tidy tidy-check build-off test-outside bench chaos chaos-short cluster-test fuzz fuzz-http verify clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -115,6 +115,10 @@ chaos: ## Break a running Nexus in every way and check that nothing is lost, in 
 
 chaos-short: ## The same in about a minute
 	@$(MAKE) --no-print-directory chaos ARGS='--short --parallel 5 --rate 60 $(ARGS)'
+
+# deploy/README.md says what it needs.
+cluster-test: ## Put the dev overlay on a cluster, disturb it under load, and count; says so where there is none
+	cd deploy && GOWORK=off go run ./clustertest
 
 fuzz-http: ## Send a running Nexus what nobody should send, for a minute (ARGS='--help' explains)
 	@scripts/postgres.sh >/dev/null

@@ -26,7 +26,7 @@ const (
 	// requestWithin bounds one request.
 	requestWithin = 10 * time.Second
 	// retryFor is how long a submit that failed is repeated with its key, and how long
-	// jobs are waited for in the end.
+	// jobs are waited for in the end, together.
 	retryFor = 3 * time.Minute
 	// retryRest is between two of these.
 	retryRest = 500 * time.Millisecond
@@ -50,6 +50,8 @@ type load struct {
 	url    string
 	client *http.Client
 	run    string
+	// patience is how long jobs are waited for in the end.
+	patience time.Duration
 
 	mu    sync.Mutex
 	tally tally
@@ -60,7 +62,7 @@ type load struct {
 // writes the tally as a line of JSON.
 func loadUntilStopped(ctx context.Context, url string, out io.Writer) error {
 	l := &load{
-		url: url, run: fmt.Sprintf("load-%d", time.Now().UnixNano()), tally: tally{Reasons: map[string]int{}},
+		url: url, patience: retryFor, run: fmt.Sprintf("load-%d", time.Now().UnixNano()), tally: tally{Reasons: map[string]int{}},
 		client: &http.Client{Timeout: requestWithin, Transport: &http.Transport{MaxIdleConnsPerHost: clients, IdleConnTimeout: time.Minute}},
 	}
 	begun := time.Now()
@@ -171,7 +173,9 @@ func (l *load) ask(ctx context.Context, method, path string, body []byte, answer
 	case resp.StatusCode == http.StatusNotFound:
 		return errUnknown
 	case resp.StatusCode >= http.StatusMultipleChoices:
-		var problem struct{ Detail string }
+		var problem struct {
+			Detail string `json:"detail"`
+		}
 		_ = json.Unmarshal(text, &problem)
 		return fmt.Errorf("status %d: %s", resp.StatusCode, problem.Detail)
 	}
@@ -192,7 +196,7 @@ func rest(ctx context.Context) error {
 // collect waits for every job and counts how they ended.
 func (l *load) collect(ctx context.Context) error {
 	l.tally.Jobs = len(l.jobs)
-	end := time.Now().Add(retryFor)
+	end := time.Now().Add(l.patience)
 	for _, id := range l.jobs {
 		status, attempts, err := l.ended(ctx, id, end)
 		if err != nil {
