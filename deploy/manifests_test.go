@@ -41,11 +41,14 @@ type workload struct {
 
 func (w workload) String() string { return w.kind + " " + w.name }
 
-// render builds an overlay as `kubectl kustomize` does. It must not run twice
+// render builds an overlay, or the kustomization in a folder, as `kubectl kustomize` does. It must not run twice
 // at once: kustomize shares its schema between runs.
 func render(t *testing.T, overlay string) []document {
 	t.Helper()
-	rendered, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), filepath.Join("k8s/overlays", overlay))
+	if !filepath.IsAbs(overlay) {
+		overlay = filepath.Join("k8s/overlays", overlay)
+	}
+	rendered, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), overlay)
 	require.NoError(t, err)
 	var docs []document
 	for _, object := range rendered.Resources() {
@@ -197,7 +200,7 @@ func TestOverlays(t *testing.T) {
 	t.Parallel()
 	ref := readReference(t)
 	// One after the other, and nowhere else: see render.
-	dev, prod := render(t, "dev"), render(t, "prod")
+	dev, prod, clustered, secured := render(t, "dev"), render(t, "prod"), render(t, "prod-cluster"), render(t, withTLS(t))
 	t.Run("dev follows the rules", func(t *testing.T) {
 		t.Parallel()
 		requireRules(t, decodeAll(t, "dev", dev), ref)
@@ -205,6 +208,22 @@ func TestOverlays(t *testing.T) {
 	t.Run("prod follows the rules", func(t *testing.T) {
 		t.Parallel()
 		requireRules(t, decodeAll(t, "prod", prod), ref)
+	})
+	t.Run("prod-cluster follows the rules", func(t *testing.T) {
+		t.Parallel()
+		m := decodeAll(t, "prod", clustered)
+		requireRules(t, m, ref)
+		requireCluster(t, m)
+	})
+	t.Run("NATS restarts for itself alone", func(t *testing.T) {
+		t.Parallel()
+		for environment, docs := range map[string][]document{"dev": dev, "prod": prod} {
+			requireOwnSettings(t, decodeAll(t, environment, docs))
+		}
+	})
+	t.Run("TLS to NATS", func(t *testing.T) {
+		t.Parallel()
+		requireTLS(t, decodeAll(t, "prod", secured))
 	})
 	for _, mistake := range mistakes() {
 		t.Run("found: "+mistake.says, func(t *testing.T) {

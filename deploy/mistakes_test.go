@@ -2,6 +2,7 @@ package deploy_test
 
 import (
 	"slices"
+	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
@@ -39,7 +40,10 @@ func container(m *manifests, deployment string) *corev1.Container {
 }
 
 // settings are the values that all containers share.
-func settings(m *manifests) map[string]string { return each[*corev1.ConfigMap](m)[0].Data }
+func settings(m *manifests) map[string]string {
+	found := each[*corev1.ConfigMap](m)
+	return found[slices.IndexFunc(found, func(c *corev1.ConfigMap) bool { return strings.HasPrefix(c.Name, "nexus-settings-") })].Data
+}
 
 // without removes the object of a type and name.
 func without[T metav1.Object](m *manifests, name string) {
@@ -86,7 +90,7 @@ func runMistakes() []mistake {
 		{"no Job migrate that runs it", everyServiceRuns, func(m *manifests) { without[*batchv1.Job](m, "migrate") }},
 		{"no StatefulSet nats that runs it", everyServiceRuns, func(m *manifests) { without[*appsv1.StatefulSet](m, "nats") }},
 		{"Deployment jobs: there is no setting NEXUS_NATS_KEY_DIR", settingsExist, func(m *manifests) { container(m, "jobs").Env[0].Name = "NEXUS_NATS_KEY_DIR" }},
-		{"StatefulSet nats: there is no setting NEXUS_LOGLEVEL", settingsExist, func(m *manifests) { settings(m)["NEXUS_LOGLEVEL"] = "info" }},
+		{"Job migrate: there is no setting NEXUS_LOGLEVEL", settingsExist, func(m *manifests) { settings(m)["NEXUS_LOGLEVEL"] = "info" }},
 		{"Deployment jobs: there is no ConfigMap settings", settingsExist, func(m *manifests) { container(m, "jobs").EnvFrom[0].ConfigMapRef.Name = "settings" }},
 		{`Job migrate: runs in "dev" mode`, modeIsTheOverlays, func(m *manifests) { settings(m)["NEXUS_ENVIRONMENT"] = "dev" }},
 		{"Deployment jobs: may change the schema", modeIsTheOverlays, func(m *manifests) { delete(settings(m), "NEXUS_SCHEMA_MANAGEMENT_MODE") }},
