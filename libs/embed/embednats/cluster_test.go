@@ -259,7 +259,7 @@ func TestStoreOfASingleServerIsRefused(t *testing.T) {
 	single.Stop()
 	address := freeAddresses(t, 1)
 	_, err = embednats.Start(embednats.Options{
-		Name: "nats-0", StoreDir: dir, Cluster: &embednats.Cluster{Name: "nexus", Listen: address[0], Routes: address, Secret: "x"},
+		Name: "nats-0", Listen: randomPort, StoreDir: dir, Cluster: &embednats.Cluster{Name: "nexus", Listen: address[0], Routes: address, Secret: "x"},
 	})
 	require.ErrorIs(t, err, embednats.ErrStandAlone)
 	require.ErrorContains(t, err, dir)
@@ -272,7 +272,7 @@ func TestAddressForMembersIsTaken(t *testing.T) {
 	require.NoError(t, err)
 	defer func() { _ = l.Close() }()
 	address := l.Addr().String()
-	_, err = embednats.Start(embednats.Options{Name: "nats-0", Cluster: &embednats.Cluster{Name: "nexus", Listen: address, Routes: []string{address}, Secret: "x"}})
+	_, err = embednats.Start(embednats.Options{Name: "nats-0", Listen: randomPort, Cluster: &embednats.Cluster{Name: "nexus", Listen: address, Routes: []string{address}, Secret: "x"}})
 	require.ErrorContains(t, err, "listen for the other members")
 }
 
