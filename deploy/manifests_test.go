@@ -43,11 +43,14 @@ type workload struct {
 
 func (w workload) String() string { return w.kind + " " + w.name }
 
-// render builds an overlay as `kubectl kustomize` does. It must not run twice
+// render builds an overlay, or the kustomization in a folder, as `kubectl kustomize` does. It must not run twice
 // at once: kustomize shares its schema between runs.
 func render(t *testing.T, overlay string) []document {
 	t.Helper()
-	rendered, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), filepath.Join("k8s/overlays", overlay))
+	if !filepath.IsAbs(overlay) {
+		overlay = filepath.Join("k8s/overlays", overlay)
+	}
+	rendered, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), overlay)
 	require.NoError(t, err)
 	var docs []document
 	for _, object := range rendered.Resources() {
@@ -208,6 +211,7 @@ func TestOverlays(t *testing.T) {
 	ref := readReference(t)
 	// One after the other, and nowhere else: see render.
 	dev, prod, scaled := render(t, "dev"), render(t, "prod"), render(t, "example")
+	clustered, secured := render(t, "prod-cluster"), render(t, withTLS(t))
 	t.Run("dev follows the rules", func(t *testing.T) {
 		t.Parallel()
 		requireRules(t, decodeAll(t, "dev", dev), ref)
@@ -224,6 +228,16 @@ func TestOverlays(t *testing.T) {
 		t.Parallel()
 		sum := decodeAll(t, "dev", dev).requested()
 		require.LessOrEqual(t, sum.MilliValue(), int64(900), "a node of two CPUs runs more than Nexus")
+	})
+	t.Run("prod-cluster follows the rules", func(t *testing.T) {
+		t.Parallel()
+		m := decodeAll(t, "prod", clustered)
+		requireRules(t, m, ref)
+		requireCluster(t, m)
+	})
+	t.Run("TLS to NATS", func(t *testing.T) {
+		t.Parallel()
+		requireTLS(t, decodeAll(t, "prod", secured))
 	})
 	for _, mistake := range mistakes() {
 		t.Run("found: "+mistake.says, func(t *testing.T) {

@@ -151,7 +151,8 @@ func modeIsTheOverlays(m *manifests, _ reference) []string {
 			continue
 		}
 		environ := m.environ(c)
-		p.add(environ["NEXUS_ENVIRONMENT"] == m.environment, "%s: runs in %q mode", w, environ["NEXUS_ENVIRONMENT"])
+		// NATS is the same in each.
+		p.add(w.name == "nats" || environ["NEXUS_ENVIRONMENT"] == m.environment, "%s: runs in %q mode", w, environ["NEXUS_ENVIRONMENT"])
 		p.add(environ["NEXUS_SCHEMA_MANAGEMENT_MODE"] == "migrate_only", "%s: may change the schema", w)
 	}
 	return p
@@ -235,7 +236,8 @@ func keysAreOnePods(m *manifests, _ reference) []string {
 
 // isSecret knows names whose values are secrets.
 func isSecret(name string) bool {
-	return regexp.MustCompile(`(_KEY|PASSWORD|SECRET|TOKEN|DATABASE_URL)$`).MatchString(name)
+	// It is the name of a file.
+	return name != "NEXUS_NATS_TLS_KEY" && regexp.MustCompile(`(_KEY|PASSWORD|SECRET|TOKEN|DATABASE_URL)$`).MatchString(name)
 }
 
 func holdsPassword(value string) bool {

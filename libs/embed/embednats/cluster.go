@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -40,13 +41,17 @@ func (k *Keys) RouteSecret() string {
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-func (c *Cluster) validate(server string) error {
+func (c *Cluster) validate(server, door string) error {
 	var problems []error
 	if c.Name == "" || strings.ContainsAny(c.Name, " \t\r\n") {
 		problems = append(problems, fmt.Errorf("cluster name %q: want one without spaces", c.Name))
 	}
 	if server == "" {
 		problems = append(problems, errors.New("a member of a cluster needs a name of its own"))
+	}
+	if door == "" {
+		// It opens its routes after the door for clients.
+		problems = append(problems, errors.New("a member of a cluster needs an address for clients"))
 	}
 	if c.Listen == "" {
 		problems = append(problems, errors.New("a member of a cluster needs an address for the others"))
@@ -72,6 +77,16 @@ func (c *Cluster) join(loaded *server.Options) {
 	for _, address := range c.Routes {
 		loaded.Routes = append(loaded.Routes, &url.URL{Scheme: "nats-route", Host: address, User: url.UserPassword(routeUser, c.Secret)})
 	}
+}
+
+// checkDoor refuses an address for members that cannot be had: the server would wait
+// for it without end.
+func (c *Cluster) checkDoor() error {
+	l, err := net.Listen("tcp", c.Listen) //nolint:noctx // it takes no time
+	if err != nil {
+		return fmt.Errorf("listen for the other members: %w", err)
+	}
+	return l.Close()
 }
 
 // checkMemberStore refuses a store folder with streams that no cluster knows.

@@ -113,7 +113,7 @@ func (o Options) validate() error {
 		problems = append(problems, errors.New("choose sync always or a sync interval, not both"))
 	}
 	if o.Cluster != nil {
-		problems = append(problems, o.Cluster.validate(o.Name))
+		problems = append(problems, o.Cluster.validate(o.Name, o.Listen))
 	}
 	if o.TLS != nil {
 		problems = append(problems, o.TLS.validate(o.Cluster != nil))

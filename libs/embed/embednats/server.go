@@ -72,7 +72,7 @@ func (s *Server) start(opts Options) error {
 		return err
 	}
 	if opts.Cluster != nil {
-		if err := checkMemberStore(dir); err != nil {
+		if err := errors.Join(checkMemberStore(dir), opts.Cluster.checkDoor()); err != nil {
 			return err
 		}
 	}
