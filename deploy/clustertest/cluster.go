@@ -38,6 +38,8 @@ type cluster struct {
 	kubectl, load []string
 	// root is the checkout, dir a folder for what is made here.
 	root, dir string
+	// members says that NATS is a cluster of three.
+	members bool
 }
 
 // testCluster is the whole test.
@@ -133,9 +135,17 @@ func (c *cluster) images(ctx context.Context) error {
 	})
 }
 
+// what is deployed, in words.
+func (c *cluster) what() string {
+	if c.members {
+		return "dev overlay with three NATS servers"
+	}
+	return "dev overlay"
+}
+
 // up makes the secrets, applies the dev overlay, and waits.
 func (c *cluster) up(ctx context.Context) error {
-	return step("dev overlay up", func() error {
+	return step(c.what()+" up", func() error {
 		for _, name := range []string{namespace, outside} {
 			if _, err := c.kube(ctx, "delete", "namespace", name, "--ignore-not-found", "--timeout=3m"); err != nil {
 				return err
@@ -176,11 +186,15 @@ func (c *cluster) secrets(ctx context.Context) error {
 
 // apply applies the dev overlay with workers, in one version of nexus.
 func (c *cluster) apply(ctx context.Context, version string) error {
+	components := "../../../deploy/k8s/components/workers"
+	if c.members {
+		components += ", ../../../deploy/k8s/components/nats-cluster"
+	}
 	text := `apiVersion: kustomize.config.k8s.io/v1beta1
 kind: Kustomization
 namespace: nexus
 resources: [../../../deploy/k8s/overlays/dev]
-components: [../../../deploy/k8s/components/workers]
+components: [` + components + `]
 images:
   - { name: nexus, newTag: ` + version + ` }
   - { name: nexus-nats, newName: nexus, newTag: v1 }

@@ -28,29 +28,51 @@ func (c *cluster) disturbances() []disturbance {
 	}
 }
 
+// disturbancesOfMembers are those of a cluster of three NATS servers.
+func (c *cluster) disturbancesOfMembers() []disturbance {
+	return []disturbance{
+		{"members", "kill -9 of each of three NATS servers", c.killMembers, false},
+		{"member-wiped", "volume of one of three wiped", c.wipeMember, false},
+		{"rolling", "rolling restart of three NATS servers", c.restartMembers, false},
+	}
+}
+
 // disturb does all of it under load and prints a table; then it tries what must not
 // work.
 func (c *cluster) disturb(ctx context.Context) error {
-	rows := []string{"| disturbance | seconds | requests | failed | repeats | jobs | lost | not succeeded | retried |", "|---|---:|---:|---:|---:|---:|---:|---:|---:|"}
+	rows := &table{lines: []string{"| disturbance | seconds | requests | failed | repeats | jobs | lost | not succeeded | retried |", "|---|---:|---:|---:|---:|---:|---:|---:|---:|"}}
+	wrong := []error{
+		c.each(ctx, c.disturbances(), rows),
+		step("strangers on the network are refused", func() error { return c.refuses(ctx) }),
+		step("a rollout that cannot reach its database stops", func() error { return c.stopsRollout(ctx) }),
+	}
+	c.members = true
+	err := c.up(ctx)
+	if err == nil {
+		err = c.each(ctx, c.disturbancesOfMembers(), rows)
+	}
+	fmt.Println("\n" + strings.Join(rows.lines, "\n"))
+	return errors.Join(append(wrong, err)...)
+}
+
+// table is what is printed in the end.
+type table struct{ lines []string }
+
+// each does one disturbance after the other, whatever comes of those before.
+func (c *cluster) each(ctx context.Context, all []disturbance, rows *table) error {
 	var wrong []error
-	for _, d := range c.disturbances() {
-		err := step(d.what, func() error {
+	for _, d := range all {
+		wrong = append(wrong, step(d.what, func() error {
 			t, err := c.under(ctx, d.name, d.do)
 			if err != nil {
 				return err
 			}
-			rows = append(rows, fmt.Sprintf("| %s | %d | %d | %d | %d | %d | %d | %d | %d |",
+			rows.lines = append(rows.lines, fmt.Sprintf("| %s | %d | %d | %d | %d | %d | %d | %d | %d |",
 				d.what, t.Seconds, t.Requests, t.Failed, t.Repeats, t.Jobs, t.Lost, t.Unsuccessful, t.Retried))
 			fmt.Printf("   %+v\n", t)
 			return t.judge(d.quiet)
-		})
-		wrong = append(wrong, err)
+		}))
 	}
-	wrong = append(wrong,
-		step("strangers on the network are refused", func() error { return c.refuses(ctx) }),
-		step("a rollout that cannot reach its database stops", func() error { return c.stopsRollout(ctx) }),
-	)
-	fmt.Println("\n" + strings.Join(rows, "\n"))
 	return errors.Join(wrong...)
 }
 
@@ -122,6 +144,35 @@ func (c *cluster) killEach(ctx context.Context) error {
 func (c *cluster) wipeNATS(ctx context.Context) error {
 	err := c.all(ctx, "scale statefulset nats --replicas=0", "wait --for=delete pod/nats-0 --timeout=2m", "delete pvc data-nats-0", "scale statefulset nats --replicas=1")
 	if err != nil {
+		return err
+	}
+	return c.settled(ctx)
+}
+
+// killMembers kills each server of the cluster, the next one when the last is ready.
+func (c *cluster) killMembers(ctx context.Context) error {
+	for _, pod := range []string{"nats-0", "nats-1", "nats-2"} {
+		if err := c.all(ctx, "delete pod "+pod+" --grace-period=0 --force"); err != nil {
+			return err
+		}
+		if err := c.settled(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// wipeMember gives one server of the cluster an empty volume.
+func (c *cluster) wipeMember(ctx context.Context) error {
+	err := c.all(ctx, "delete pvc data-nats-1 --wait=false", "delete pod nats-1")
+	if err != nil {
+		return err
+	}
+	return c.settled(ctx)
+}
+
+func (c *cluster) restartMembers(ctx context.Context) error {
+	if err := c.all(ctx, "rollout restart statefulset nats"); err != nil {
 		return err
 	}
 	return c.settled(ctx)
