@@ -15,7 +15,7 @@ FIRST := migrations libs
 LAST := cmd/nexus services/e2e bench chaos
 MODULES := $(FIRST) $(filter-out $(FIRST) $(LAST),$(USED)) $(LAST)
 # Kept out of go.work, so that their many dependencies never mix with the product's.
-OUTSIDE := deploy deploy/observability tools
+OUTSIDE := deploy deploy/observability tools tools/s3server
 
 CACHE := $(CURDIR)/.cache
 GOLANGCI := GOLANGCI_LINT_CACHE=$(CACHE)/golangci-lint $(CURDIR)/bin/golangci-lint
@@ -45,7 +45,7 @@ SHARED := go run ./libs/testkit/withpostgres $(CACHE)/postgres
 ifneq ($(call on,$(COVER)),)
 test: export NEXUS_E2E_COVER_DIR := $(CACHE)/cover/programs
 endif
-test: $(if $(call on,$(CI)),bin/gotestsum) ## Run all tests (RACE=1: data races, COVER=1: coverage, CI=true: both)
+test: bin/versitygw $(if $(call on,$(CI)),bin/gotestsum) ## Run all tests (RACE=1: data races, COVER=1: coverage, CI=true: both)
 	@scripts/postgres.sh >/dev/null
 ifneq ($(call on,$(COVER)),)
 	@rm -rf $(CACHE)/cover && mkdir -p $$NEXUS_E2E_COVER_DIR
@@ -135,6 +135,10 @@ fuzz: ## Fuzz every target for FUZZ_TIME (1m) each; FUZZ=corpus/internal/pdf onl
 
 verify: ## Everything that CI does
 	CI=true .ci/run
+
+# The S3 server that tests use.
+bin/versitygw: tools/s3server/go.mod tools/s3server/go.sum
+	cd tools/s3server && GOWORK=off go build -ldflags='-s -w' -o ../../bin/ tool
 
 clean: ## Remove what was built; the data of `run` stays
 	rm -rf bin .cache

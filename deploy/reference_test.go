@@ -63,7 +63,7 @@ func readFile(t *testing.T, path string) string {
 // and meaning.
 func parseSettings(page string) map[string]string {
 	settings := map[string]string{}
-	for _, row := range regexp.MustCompile("(?m)^\\| `(NEXUS_[A-Z_]+)` \\| [^|]* \\| ([^|]*) \\|").FindAllStringSubmatch(page, -1) {
+	for _, row := range regexp.MustCompile("(?m)^\\| `(NEXUS_[A-Z0-9_]+)` \\| [^|]* \\| ([^|]*) \\|").FindAllStringSubmatch(page, -1) {
 		settings[row[1]] = strings.Trim(row[2], "` ")
 	}
 	return settings
@@ -86,7 +86,7 @@ func TestTextsNameSettingsThatExist(t *testing.T) {
 	t.Parallel()
 	ref := readReference(t)
 	for _, file := range []string{"Dockerfile", "README.md", "compose.yaml", "compose.observability.yaml"} {
-		names := regexp.MustCompile(`NEXUS_[A-Z_]+`).FindAllString(readFile(t, file), -1)
+		names := regexp.MustCompile(`NEXUS_[A-Z0-9_]+`).FindAllString(readFile(t, file), -1)
 		require.NotEmpty(t, names, file)
 		for _, name := range names {
 			_, known := ref.settings[name]

@@ -55,6 +55,8 @@ type Config struct {
 	SeedSource string `env:"CORPUS_SEED_SOURCE" doc:"Folder or http(s) URL from which seed texts are fetched, as frankenstein.txt and so on; empty fetches each from where it is published."`
 
 	WorkerConcurrency int `env:"CORPUS_WORKER_CONCURRENCY" envDefault:"2" doc:"Corpus jobs that one process runs at once."`
+
+	S3 objectstore.S3Config
 }
 
 // Limits of the settings. A file of MaxFileBytes is held in memory as a whole,
@@ -102,6 +104,7 @@ func (c Config) Validate() error {
 	if _, err := seed.ParseOrigin(c.SeedSource); err != nil {
 		errs = append(errs, fmt.Errorf("NEXUS_CORPUS_SEED_SOURCE: %w", err))
 	}
+	errs = append(errs, c.S3.Validate())
 	return errors.Join(errs...)
 }
 
@@ -129,14 +132,19 @@ func (s *Service) Health(ctx context.Context) error { return s.health(ctx) }
 
 // New puts the service together. A corpus root that cannot be used is only
 // warned about: it may come later, and reads do without it.
-func New(cfg Config, deps Deps) (*Service, error) {
+func New(ctx context.Context, cfg Config, deps Deps) (*Service, error) {
 	if err := checkSettings(cfg); err != nil {
+		return nil, err
+	}
+	objects, ping, err := openObjects(ctx, cfg, deps.Log)
+	if err != nil {
 		return nil, err
 	}
 	answers := bus.NewRPC(deps.NC, deps.Log, deps.Tracer, "corpus")
 	answers.Measure(deps.Metrics)
 	documents := store.New(deps.DB)
-	answers.Health(documents.Ping)
+	health := func(ctx context.Context) error { return errors.Join(documents.Ping(ctx), ping(ctx)) }
+	answers.Health(health)
 	answers.Passing(pg.IsAway)
 	branches := branch.New(documents, int64(cfg.BranchMaxTextBytes))
 	box := outbox.New(deps.DB, "corpus", bus.NewPublisher(deps.JS, "corpus", deps.Now), deps.Log)
@@ -156,26 +164,30 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	rpc.NewMixes(compose.New(branches, decider, documents), decider, documents).Register(answers)
 	parts := []run.Component{box, answers}
 	if !deps.Worker.Apart {
-		jobs, err := NewWorker(cfg, deps)
+		jobs, err := ingestWorker(cfg, deps, objects)
 		if err != nil {
 			return nil, err
 		}
 		parts = append(parts, jobs)
 	}
-	return &Service{health: documents.Ping, components: parts}, nil
+	return &Service{health: health, components: parts}, nil
 }
 
 // NewWorker makes the worker for corpus jobs, which New brings along unless
 // workers are apart. Settings are those of New.
-func NewWorker(cfg Config, deps Deps) (*worker.Worker, error) {
+func NewWorker(ctx context.Context, cfg Config, deps Deps) (*worker.Worker, error) {
 	if err := checkSettings(cfg); err != nil {
 		return nil, err
 	}
-	warnOfMissingRoot(cfg, deps.Log)
-	objects := objectstore.New(cfg.ObjectStorageRoot)
-	if err := objects.Check(); err != nil {
-		return nil, fmt.Errorf("NEXUS_OBJECT_STORAGE_ROOT is %q: %w", cfg.ObjectStorageRoot, err)
+	objects, _, err := openObjects(ctx, cfg, deps.Log)
+	if err != nil {
+		return nil, err
 	}
+	return ingestWorker(cfg, deps, objects)
+}
+
+func ingestWorker(cfg Config, deps Deps, objects ingest.Objects) (*worker.Worker, error) {
+	warnOfMissingRoot(cfg, deps.Log)
 	documents := store.New(deps.DB)
 	ingester := ingest.New(ingest.Config{
 		CorpusRoot:   cfg.CorpusRoot,
@@ -195,6 +207,29 @@ func NewWorker(cfg Config, deps Deps) (*worker.Worker, error) {
 		return nil, fmt.Errorf("corpus worker: %w", err)
 	}
 	return jobs, nil
+}
+
+// openObjects opens where raw bytes are kept, and says how to ask whether it answers. A
+// bucket that is away comes back; one that is not there, or refuses the key, is an error.
+func openObjects(ctx context.Context, cfg Config, log zerolog.Logger) (objects ingest.Objects, ping func(context.Context) error, err error) {
+	if !cfg.S3.Wanted() {
+		folder := objectstore.New(cfg.ObjectStorageRoot)
+		if err := folder.Check(); err != nil {
+			return nil, nil, fmt.Errorf("NEXUS_OBJECT_STORAGE_ROOT is %q: %w", cfg.ObjectStorageRoot, err)
+		}
+		return folder, func(context.Context) error { return nil }, nil
+	}
+	bucket, err := objectstore.NewBucket(cfg.S3)
+	if err != nil {
+		return nil, nil, err
+	}
+	switch err := bucket.Check(ctx); {
+	case errors.Is(err, objectstore.ErrRefused):
+		return nil, nil, fmt.Errorf("NEXUS_S3_BUCKET: %w", err)
+	case err != nil:
+		log.Warn().Err(err).Msg("the object store does not answer; files are ingested once it does")
+	}
+	return bucket, bucket.Ping, nil
 }
 
 func checkSettings(cfg Config) error {

@@ -53,9 +53,9 @@ func TestBadSettingsAreAllNamed(t *testing.T) {
 	} {
 		require.ErrorContains(t, err, name)
 	}
-	_, err = corpus.New(corpus.Config{}, corpus.Deps{})
+	_, err = corpus.New(t.Context(), corpus.Config{}, corpus.Deps{})
 	require.ErrorContains(t, err, "corpus settings")
-	_, err = corpus.New(settings(t, nil), corpus.Deps{})
+	_, err = corpus.New(t.Context(), settings(t, nil), corpus.Deps{})
 	require.ErrorContains(t, err, "NEXUS_OBJECT_STORAGE_ROOT is empty")
 }
 
@@ -100,7 +100,7 @@ func TestAJobIsRunAndItsWorkCanBeRead(t *testing.T) {
 	j := startJobs(t, nc, contract.Grant{
 		JobID: jobID, JobType: contract.JobIngestBatch, Attempt: 1, MaxAttempts: 3, TimeoutSeconds: 60, Payload: json.RawMessage(`{}`),
 	})
-	service, err := corpus.New(settings(t, map[string]string{
+	service, err := corpus.New(t.Context(), settings(t, map[string]string{
 		"NEXUS_CORPUS_ROOT": dir, "NEXUS_OBJECT_STORAGE_ROOT": t.TempDir(),
 	}), corpus.Deps{
 		Worker: worker.Settings{Name: "tester", LeaseSeconds: 30, GraceSeconds: 5},
@@ -136,7 +136,7 @@ func TestAMissingCorpusRootIsAWarningAtStart(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
 	nc := testkit.NATS(t)
-	service, err := corpus.New(settings(t, map[string]string{
+	service, err := corpus.New(t.Context(), settings(t, map[string]string{
 		"NEXUS_CORPUS_ROOT": filepath.Join(t.TempDir(), "absent"), "NEXUS_OBJECT_STORAGE_ROOT": t.TempDir(),
 	}), corpus.Deps{
 		Worker: worker.Settings{Name: "tester", LeaseSeconds: 30, GraceSeconds: 5},
@@ -154,7 +154,7 @@ func TestPingAsksTheDatabase(t *testing.T) {
 	t.Parallel()
 	nc := testkit.NATS(t)
 	db := testkit.OpenPostgres(t, testkit.PostgresURL(t), migrations.Role("corpus"))
-	s, err := corpus.New(settings(t, map[string]string{"NEXUS_OBJECT_STORAGE_ROOT": t.TempDir()}), corpus.Deps{
+	s, err := corpus.New(t.Context(), settings(t, map[string]string{"NEXUS_OBJECT_STORAGE_ROOT": t.TempDir()}), corpus.Deps{
 		NC: nc, JS: testkit.JetStream(t, nc), DB: db, Log: zerolog.Nop(), Tracer: noop.NewTracerProvider(), Worker: worker.Settings{Apart: true},
 	})
 	require.NoError(t, err)

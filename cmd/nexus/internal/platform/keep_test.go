@@ -102,4 +102,3 @@ func TestMigrateKeepsNothingOfItsOwn(t *testing.T) {
 		require.ErrorContains(t, err, "set NEXUS_NATS_URL and NEXUS_DATABASE_URL")
 	}
 }
-

@@ -104,7 +104,7 @@ func (p *process) build(ctx context.Context, service string) ([]run.Component, e
 	}
 	var parts []run.Component
 	if p.opts.workers != nil {
-		if parts, err = p.workerFor(service, b); err != nil {
+		if parts, err = p.workerFor(ctx, service, b); err != nil {
 			return nil, err
 		}
 	} else if parts, err = p.components(ctx, service, b); err != nil {
@@ -135,7 +135,7 @@ func (p *process) components(ctx context.Context, name string, b *base) ([]run.C
 	case "jobs":
 		s, err = jobs.New(cfg.Jobs, jobs.Deps{NC: b.nc, JS: b.js, DB: b.db, Log: b.log, Tracer: b.tracer, Metrics: b.metrics, Now: time.Now, Worker: p.worker})
 	case "corpus":
-		s, err = corpus.New(cfg.Corpus, corpus.Deps{NC: b.nc, JS: b.js, DB: b.db, Log: b.log, Tracer: b.tracer, Metrics: b.metrics, Now: time.Now, Worker: p.worker})
+		s, err = corpus.New(ctx, cfg.Corpus, corpus.Deps{NC: b.nc, JS: b.js, DB: b.db, Log: b.log, Tracer: b.tracer, Metrics: b.metrics, Now: time.Now, Worker: p.worker})
 	case "plugins":
 		s, err = plugins.New(cfg.Plugins, plugins.Deps{NC: b.nc, JS: b.js, DB: b.db, Log: b.log, Tracer: b.tracer, Metrics: b.metrics, Worker: p.worker})
 	case "webhooks":

@@ -62,7 +62,7 @@ func RunWorkers(ctx context.Context, opts Options, w Workers) (processed int, er
 }
 
 // workerFor makes the worker of one queue.
-func (p *process) workerFor(queue string, b *base) ([]run.Component, error) {
+func (p *process) workerFor(ctx context.Context, queue string, b *base) ([]run.Component, error) {
 	cfg, want := p.opts.Config, p.opts.workers
 	var w *worker.Worker
 	var beside []run.Component
@@ -70,7 +70,7 @@ func (p *process) workerFor(queue string, b *base) ([]run.Component, error) {
 	switch queue {
 	case contract.QueueCorpus:
 		cfg.Corpus.WorkerConcurrency = want.concurrency(cfg.Corpus.WorkerConcurrency)
-		w, err = corpus.NewWorker(cfg.Corpus, corpus.Deps{NC: b.nc, JS: b.js, DB: b.db, Log: b.log, Tracer: b.tracer, Metrics: b.metrics, Worker: p.worker})
+		w, err = corpus.NewWorker(ctx, cfg.Corpus, corpus.Deps{NC: b.nc, JS: b.js, DB: b.db, Log: b.log, Tracer: b.tracer, Metrics: b.metrics, Worker: p.worker})
 	case contract.QueuePlugins:
 		cfg.Plugins.WorkerConcurrency = want.concurrency(cfg.Plugins.WorkerConcurrency)
 		w, beside, err = plugins.NewWorker(cfg.Plugins, plugins.Deps{NC: b.nc, JS: b.js, DB: b.db, Log: b.log, Tracer: b.tracer, Metrics: b.metrics, Worker: p.worker})

@@ -21,7 +21,6 @@ import (
 	"nexus.internal/services/corpus/internal/document"
 	"nexus.internal/services/corpus/internal/extract"
 	"nexus.internal/services/corpus/internal/modality"
-	"nexus.internal/services/corpus/internal/objectstore"
 	"nexus.internal/services/corpus/internal/source"
 	"nexus.internal/services/corpus/internal/store"
 )
@@ -41,11 +40,18 @@ type Config struct {
 	Parallel int
 }
 
+// Objects keeps the raw bytes of files under their checksum (SHA-256 in hex). Keeping
+// the same bytes twice is as good as once. A store that cannot take them now is a
+// fault of kind Unavailable.
+type Objects interface {
+	Put(ctx context.Context, checksum string, data []byte) error
+}
+
 // Ingester ingests files. It may be used from several goroutines.
 type Ingester struct {
 	cfg     Config
 	store   *store.Store
-	objects *objectstore.Store
+	objects Objects
 	content *extract.Extractor
 	log     zerolog.Logger
 }
@@ -60,7 +66,7 @@ type Progress struct {
 }
 
 // New makes an ingester.
-func New(cfg Config, s *store.Store, objects *objectstore.Store, content *extract.Extractor, log zerolog.Logger) *Ingester {
+func New(cfg Config, s *store.Store, objects Objects, content *extract.Extractor, log zerolog.Logger) *Ingester {
 	return &Ingester{cfg: cfg, store: s, objects: objects, content: content, log: log}
 }
 
@@ -205,7 +211,7 @@ func (b *batch) ingest(ctx context.Context, file source.File, ref store.FileRef)
 
 // keep stores the bytes of a file, and what was made of them.
 func (b *batch) keep(ctx context.Context, ref store.FileRef, d document.Document, data []byte) (contract.FileStatus, error) {
-	if err := b.objects.Put(d.Checksum, data); err != nil {
+	if err := b.objects.Put(ctx, d.Checksum, data); err != nil {
 		return "", err
 	}
 	return b.store.SaveDocument(ctx, ref, d, b.request.Force)

@@ -1,6 +1,7 @@
 package objectstore
 
 import (
+	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -59,9 +60,9 @@ func (s *Store) Path(checksum string) string {
 // object survives a crash of the machine. An object that is there already is
 // left as it is. A store that cannot be reached or written, or is full, is a fault of
 // kind Unavailable.
-func (s *Store) Put(checksum string, data []byte) error {
-	if raw, err := hex.DecodeString(checksum); err != nil || len(raw) != 32 {
-		return fmt.Errorf("store object: %q is not a SHA-256 checksum in hex", checksum)
+func (s *Store) Put(_ context.Context, checksum string, data []byte) error {
+	if _, err := parse(checksum); err != nil {
+		return err
 	}
 	path := s.Path(checksum)
 	info, err := os.Stat(path)
@@ -75,6 +76,15 @@ func (s *Store) Put(checksum string, data []byte) error {
 		return unavailable(checksum, err)
 	}
 	return nil
+}
+
+// parse reads a checksum, SHA-256 in hex.
+func parse(checksum string) ([]byte, error) {
+	raw, err := hex.DecodeString(checksum)
+	if err != nil || len(raw) != 32 {
+		return nil, fmt.Errorf("store object: %q is not a SHA-256 checksum in hex", checksum)
+	}
+	return raw, nil
 }
 
 // unavailable is the trouble of a store: none of it is the object's own.

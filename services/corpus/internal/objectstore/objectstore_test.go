@@ -39,12 +39,12 @@ func TestPut(t *testing.T) {
 	sum := checksum("content")
 	require.Equal(t, filepath.Join(root, sum[:2], sum), store.Path(sum))
 	for range 2 {
-		require.NoError(t, store.Put(sum, []byte("content")))
+		require.NoError(t, store.Put(t.Context(), sum, []byte("content")))
 		data, err := os.ReadFile(store.Path(sum))
 		require.NoError(t, err)
 		require.Equal(t, "content", string(data))
 	}
-	require.NoError(t, store.Put(checksum(""), nil))
+	require.NoError(t, store.Put(t.Context(), checksum(""), nil))
 	require.Len(t, files(t, root), 2)
 }
 
@@ -54,7 +54,7 @@ func TestPutMendsAnObjectOfTheWrongSize(t *testing.T) {
 	sum := checksum("content")
 	require.NoError(t, os.MkdirAll(filepath.Dir(store.Path(sum)), 0o750))
 	require.NoError(t, os.WriteFile(store.Path(sum), []byte("con"), 0o600))
-	require.NoError(t, store.Put(sum, []byte("content")))
+	require.NoError(t, store.Put(t.Context(), sum, []byte("content")))
 	data, err := os.ReadFile(store.Path(sum))
 	require.NoError(t, err)
 	require.Equal(t, "content", string(data))
@@ -69,7 +69,7 @@ func TestPutAtOnce(t *testing.T) {
 	for i := range errs {
 		group.Go(func() {
 			data := fmt.Sprintf("content %d", i%4)
-			errs[i] = store.Put(checksum(data), []byte(data))
+			errs[i] = store.Put(t.Context(), checksum(data), []byte(data))
 		})
 	}
 	group.Wait()
@@ -84,7 +84,7 @@ func TestPutRefusesWhatIsNoChecksum(t *testing.T) {
 	root := t.TempDir()
 	store := objectstore.New(root)
 	for _, sum := range []string{"", "ab", "../../etc/passwd", checksum("x")[:63] + "g", checksum("x") + "00"} {
-		require.ErrorContains(t, store.Put(sum, []byte("x")), "not a SHA-256 checksum")
+		require.ErrorContains(t, store.Put(t.Context(), sum, []byte("x")), "not a SHA-256 checksum")
 	}
 	require.Empty(t, files(t, root))
 }
@@ -94,12 +94,12 @@ func TestPutSaysWhyItFailed(t *testing.T) {
 	root := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(root, nil, 0o600))
 	sum := checksum("x")
-	require.ErrorContains(t, objectstore.New(root).Put(sum, []byte("x")), "store object "+sum)
+	require.ErrorContains(t, objectstore.New(root).Put(t.Context(), sum, []byte("x")), "store object "+sum)
 
 	inTheWay := t.TempDir()
 	store := objectstore.New(inTheWay)
 	require.NoError(t, os.MkdirAll(filepath.Join(store.Path(sum), "folder"), 0o750))
-	require.ErrorContains(t, store.Put(sum, []byte("x")), "store object "+sum)
+	require.ErrorContains(t, store.Put(t.Context(), sum, []byte("x")), "store object "+sum)
 	require.Empty(t, files(t, inTheWay), "no partial files may stay")
 }
 
