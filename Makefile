@@ -118,7 +118,7 @@ chaos-short: ## The same in about a minute
 
 # deploy/README.md says what it needs.
 cluster-test: ## Put the dev overlay on a cluster, disturb it under load, and count; says so where there is none
-	cd deploy && GOWORK=off go run ./clustertest
+	cd deploy && GOWORK=off go run ./clustertest --kubectl '$(CLUSTER_KUBECTL)' --import '$(CLUSTER_IMPORT)' --postgres-image '$(CLUSTER_POSTGRES_IMAGE)'
 
 fuzz-http: ## Send a running Nexus what nobody should send, for a minute (ARGS='--help' explains)
 	@scripts/postgres.sh >/dev/null

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,16 +14,12 @@ import (
 	"time"
 )
 
-// Settings of the test, from the environment.
-const (
-	// envKubectl is the command that is kubectl for the cluster. Without it the test
-	// says so and succeeds.
-	envKubectl = "CLUSTER_KUBECTL"
-	// envImport is a command that loads the image archive whose name follows it.
-	envImport = "CLUSTER_IMPORT"
-	// envPostgres is the image of Postgres in place of the overlay's.
-	envPostgres = "CLUSTER_POSTGRES_IMAGE"
-)
+// settings say where the cluster is.
+type settings struct {
+	// kubectl is the command that is kubectl for it, load one that loads the image archive
+	// whose name follows, postgres an image in place of the overlay's.
+	kubectl, load, postgres string
+}
 
 const (
 	namespace = "nexus"
@@ -36,6 +33,9 @@ const (
 // cluster is a Kubernetes cluster with nothing else to do.
 type cluster struct {
 	kubectl, load []string
+	postgres      string
+	// out is told what is done.
+	out io.Writer
 	// root is the checkout, dir a folder for what is made here.
 	root, dir string
 	// members says that NATS is a cluster of three.
@@ -43,21 +43,23 @@ type cluster struct {
 }
 
 // testCluster is the whole test.
-func testCluster(ctx context.Context) error {
-	kubectl := os.Getenv(envKubectl)
-	if kubectl == "" {
-		fmt.Println("cluster-test: there is no cluster. Set " + envKubectl + " to the command that is kubectl for one, and " + envImport +
-			" to a command that loads an image archive into it.")
-		return nil
+func testCluster(ctx context.Context, s settings, out io.Writer) error {
+	if s.kubectl == "" {
+		_, err := fmt.Fprintln(out, "cluster-test: there is no cluster. Set CLUSTER_KUBECTL to the command that is kubectl for one, and CLUSTER_IMPORT "+
+			"to a command that loads an image archive into it.")
+		return err
 	}
-	if os.Getenv(envImport) == "" {
-		return errors.New(envImport + " is not set: want a command that loads the image archive whose name follows it")
+	if s.load == "" {
+		return errors.New("CLUSTER_IMPORT is not set: want a command that loads the image archive whose name follows it")
 	}
 	root, err := filepath.Abs("..")
 	if err != nil {
 		return fmt.Errorf("find the checkout: %w", err)
 	}
-	c := &cluster{kubectl: strings.Fields(kubectl), load: strings.Fields(os.Getenv(envImport)), root: root, dir: filepath.Join(root, ".cache", "clustertest")}
+	c := &cluster{
+		kubectl: strings.Fields(s.kubectl), load: strings.Fields(s.load), postgres: s.postgres, out: out,
+		root: root, dir: filepath.Join(root, ".cache", "clustertest"),
+	}
 	if err := os.RemoveAll(c.dir); err != nil {
 		return fmt.Errorf("clear the folder of the test: %w", err)
 	}
@@ -73,14 +75,17 @@ func testCluster(ctx context.Context) error {
 	return c.disturb(ctx)
 }
 
+// say prints a line. Whoever reads it may be gone.
+func (c *cluster) say(format string, args ...any) { _, _ = fmt.Fprintf(c.out, format+"\n", args...) }
+
 // step says what is done and how long it took.
-func step(what string, do func() error) error {
+func (c *cluster) step(what string, do func() error) error {
 	begun := time.Now()
-	fmt.Printf("== %s\n", what)
+	c.say("== %s", what)
 	if err := do(); err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
-	fmt.Printf("-- %s: %s\n", what, time.Since(begun).Round(time.Second))
+	c.say("-- %s: %s", what, time.Since(begun).Round(time.Second))
 	return nil
 }
 
@@ -113,7 +118,7 @@ func (c *cluster) all(ctx context.Context, lines ...string) error {
 
 // images builds two versions of nexus and this program, and loads them.
 func (c *cluster) images(ctx context.Context) error {
-	return step("build and load the images", func() error {
+	return c.step("build and load the images", func() error {
 		for _, i := range []struct{ module, ref, version, entry, corpus string }{
 			{filepath.Join(c.root, "cmd", "nexus"), "nexus:v1", "v1", "/usr/bin/nexus", filepath.Join(c.root, "examples", "corpus")},
 			{filepath.Join(c.root, "cmd", "nexus"), "nexus:v2", "v2", "/usr/bin/nexus", filepath.Join(c.root, "examples", "corpus")},
@@ -145,7 +150,7 @@ func (c *cluster) what() string {
 
 // up makes the secrets, applies the dev overlay, and waits.
 func (c *cluster) up(ctx context.Context) error {
-	return step(c.what()+" up", func() error {
+	return c.step(c.what()+" up", func() error {
 		for _, name := range []string{namespace, outside} {
 			if _, err := c.kube(ctx, "delete", "namespace", name, "--ignore-not-found", "--timeout=3m"); err != nil {
 				return err
@@ -199,7 +204,7 @@ images:
   - { name: nexus, newTag: ` + version + ` }
   - { name: nexus-nats, newName: nexus, newTag: v1 }
 `
-	if image := os.Getenv(envPostgres); image != "" {
+	if image := c.postgres; image != "" {
 		repository, tag, _ := strings.Cut(image, ":")
 		text += fmt.Sprintf("  - { name: postgres, newName: %s, newTag: %q }\n", repository, tag)
 	}

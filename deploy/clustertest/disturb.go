@@ -43,15 +43,15 @@ func (c *cluster) disturb(ctx context.Context) error {
 	rows := &table{lines: []string{"| disturbance | seconds | requests | failed | repeats | jobs | lost | not succeeded | retried |", "|---|---:|---:|---:|---:|---:|---:|---:|---:|"}}
 	wrong := []error{
 		c.each(ctx, c.disturbances(), rows),
-		step("strangers on the network are refused", func() error { return c.refuses(ctx) }),
-		step("a rollout that cannot reach its database stops", func() error { return c.stopsRollout(ctx) }),
+		c.step("strangers on the network are refused", func() error { return c.refuses(ctx) }),
+		c.step("a rollout that cannot reach its database stops", func() error { return c.stopsRollout(ctx) }),
 	}
 	c.members = true
 	err := c.up(ctx)
 	if err == nil {
 		err = c.each(ctx, c.disturbancesOfMembers(), rows)
 	}
-	fmt.Println("\n" + strings.Join(rows.lines, "\n"))
+	c.say("\n%s", strings.Join(rows.lines, "\n"))
 	return errors.Join(append(wrong, err)...)
 }
 
@@ -62,14 +62,14 @@ type table struct{ lines []string }
 func (c *cluster) each(ctx context.Context, all []disturbance, rows *table) error {
 	var wrong []error
 	for _, d := range all {
-		wrong = append(wrong, step(d.what, func() error {
+		wrong = append(wrong, c.step(d.what, func() error {
 			t, err := c.under(ctx, d.name, d.do)
 			if err != nil {
 				return err
 			}
 			rows.lines = append(rows.lines, fmt.Sprintf("| %s | %d | %d | %d | %d | %d | %d | %d | %d |",
 				d.what, t.Seconds, t.Requests, t.Failed, t.Repeats, t.Jobs, t.Lost, t.Unsuccessful, t.Retried))
-			fmt.Printf("   %+v\n", t)
+			c.say("   %+v", t)
 			return t.judge(d.quiet)
 		}))
 	}

@@ -111,10 +111,10 @@ func TestAnImageIsWhatTheDockerfileMakes(t *testing.T) {
 }
 
 func TestWithoutAClusterItSaysSo(t *testing.T) {
-	t.Setenv(envKubectl, "")
-	require.NoError(t, run(t.Context(), nil))
-	t.Setenv(envKubectl, "kubectl")
-	t.Setenv(envImport, "")
-	require.ErrorContains(t, run(t.Context(), nil), envImport)
-	require.ErrorContains(t, run(t.Context(), []string{"fly"}), "want nothing")
+	t.Parallel()
+	var said bytes.Buffer
+	require.NoError(t, run(t.Context(), []string{"--kubectl", ""}, &said))
+	require.Contains(t, said.String(), "there is no cluster. Set CLUSTER_KUBECTL")
+	require.ErrorContains(t, run(t.Context(), []string{"--kubectl", "kubectl"}, &said), "CLUSTER_IMPORT is not set")
+	require.ErrorContains(t, run(t.Context(), []string{"fly"}, &said), "want nothing")
 }

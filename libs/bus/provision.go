@@ -118,8 +118,9 @@ func explain(err error, s contract.Stream) error {
 		return fmt.Errorf("%w: it may hold %d bytes", ErrNoRoom, s.MaxBytes)
 	case errNotClustered:
 		return fmt.Errorf("%w: %d are wanted", ErrNoCluster, s.Replicas)
+	default:
+		return err
 	}
-	return err
 }
 
 // errStoreNotMade is the server's code for a store it could not make just now,

@@ -27,12 +27,14 @@ func objectsIn(t testing.TB, s *testkit.S3) (n int) {
 func TestIngestIntoABucket(t *testing.T) {
 	t.Parallel()
 	s := testkit.NewS3(t)
-	bucket := []string{"NEXUS_S3_ENDPOINT=" + s.URL, "NEXUS_S3_BUCKET=" + s.Bucket, "NEXUS_S3_ACCESS_KEY=" + s.Access, "NEXUS_S3_SECRET_KEY=" + s.Secret}
 	database, dir, root := testkit.EmptyDatabase(t), dataDir(t), t.TempDir()
 	for _, name := range []string{"a.md", "b.md", "c.md", "d.md"} {
 		put(t, root, name, []byte("# "+name+"\n\nOf its own.\n"))
 	}
-	shared := append(bucket, "NEXUS_DATA_DIR="+dir, "NEXUS_DATABASE_URL="+database, "NEXUS_CORPUS_ROOT="+root)
+	shared := []string{
+		"NEXUS_S3_ENDPOINT=" + s.URL, "NEXUS_S3_BUCKET=" + s.Bucket, "NEXUS_S3_ACCESS_KEY=" + s.Access, "NEXUS_S3_SECRET_KEY=" + s.Secret,
+		"NEXUS_DATA_DIR=" + dir, "NEXUS_DATABASE_URL=" + database, "NEXUS_CORPUS_ROOT=" + root,
+	}
 	p := launch(t, t.TempDir(), append(freePorts(), shared...), "up")
 	beside := launch(t, t.TempDir(), append([]string{"NEXUS_NATS_URL=" + p.nats, "NEXUS_NATS_KEYS_DIR=" + dir + "/keys"}, shared...), "worker", "--queues", "corpus")
 	c := client{t, p.http, operatorKey}

@@ -32,7 +32,7 @@ func TestTLS(t *testing.T) {
 	_, err = nats.Connect(s.ClientURL(), nats.RootCAs(theirs.CA))
 	require.ErrorContains(t, err, "certificate signed by unknown authority")
 
-	plain, err := net.Dial("tcp", strings.TrimPrefix(s.ClientURL(), "tls://"))
+	plain, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(s.ClientURL(), "tls://"))
 	require.NoError(t, err)
 	defer func() { _ = plain.Close() }()
 	_, err = plain.Write([]byte("CONNECT {\"tls_required\":false}\r\nPING\r\n"))
