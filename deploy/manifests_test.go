@@ -15,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	schedulingv1 "k8s.io/api/scheduling/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	strictjson "sigs.k8s.io/json"
@@ -113,6 +114,8 @@ func newObject(typed metav1.TypeMeta) metav1.Object {
 		return &batchv1.CronJob{}
 	case "autoscaling/v2 HorizontalPodAutoscaler":
 		return &autoscalingv2.HorizontalPodAutoscaler{}
+	case "scheduling.k8s.io/v1 PriorityClass":
+		return &schedulingv1.PriorityClass{}
 	case "networking.k8s.io/v1 Ingress":
 		return &networkingv1.Ingress{}
 	case "keda.sh/v1alpha1 ScaledObject":
@@ -211,7 +214,7 @@ func TestOverlays(t *testing.T) {
 	ref := readReference(t)
 	// One after the other, and nowhere else: see render.
 	dev, prod, scaled := render(t, "dev"), render(t, "prod"), render(t, "example")
-	clustered, secured := render(t, "prod-cluster"), render(t, withTLS(t))
+	clustered, secured, lagging := render(t, "prod-cluster"), render(t, with(t, "prod-cluster", "nats-tls")), render(t, with(t, "prod", "workers", "keda-nats"))
 	t.Run("dev follows the rules", func(t *testing.T) {
 		t.Parallel()
 		requireRules(t, decodeAll(t, "dev", dev), ref)
@@ -234,6 +237,12 @@ func TestOverlays(t *testing.T) {
 		m := decodeAll(t, "prod", clustered)
 		requireRules(t, m, ref)
 		requireCluster(t, m)
+	})
+	t.Run("scaling by the lag of a consumer", func(t *testing.T) {
+		t.Parallel()
+		m := decodeAll(t, "prod", lagging)
+		requireRules(t, m, ref)
+		requireLag(t, m)
 	})
 	t.Run("TLS to NATS", func(t *testing.T) {
 		t.Parallel()

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -36,8 +37,8 @@ func requireCluster(t *testing.T, m *manifests) {
 	}
 }
 
-// withTLS is the kustomization of somebody who wants both.
-func withTLS(t *testing.T) string {
+// with is the kustomization of somebody who adds components to an overlay.
+func with(t *testing.T, overlay string, components ...string) string {
 	t.Helper()
 	here, err := os.Getwd()
 	require.NoError(t, err)
@@ -47,9 +48,27 @@ func withTLS(t *testing.T) string {
 	require.NoError(t, err)
 	k8s, err := filepath.Rel(dir, filepath.Join(here, "k8s"))
 	require.NoError(t, err)
-	text := fmt.Sprintf("resources: [%[1]s/overlays/prod-cluster]\ncomponents: [%[1]s/components/nats-tls]\n", k8s)
+	text := fmt.Sprintf("images: [{ name: nexus, newTag: release }]\nresources: [%s/overlays/%s]\ncomponents:\n", k8s, overlay)
+	for _, c := range components {
+		text += fmt.Sprintf("  - %s/components/%s\n", k8s, c)
+	}
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(text), 0o600))
 	return dir
+}
+
+// requireLag wants the scaler to name a consumer that Nexus makes, where NATS shows it.
+func requireLag(t *testing.T, m *manifests) {
+	t.Helper()
+	trigger := first[*scaledObject](m, "worker-plugins").Spec.Triggers[0]
+	require.Equal(t, "nats-jetstream", trigger.Type)
+	subjects, accounts := readFile(t, "../libs/contract/subjects.go"), readFile(t, "../libs/embed/embednats/topology.go")
+	require.Contains(t, subjects, fmt.Sprintf(`StreamRuns     = %q`, trigger.Metadata["stream"]))
+	require.Contains(t, subjects, `return "run-" + queue + "-" + priority`)
+	require.Equal(t, "run-plugins-normal", trigger.Metadata["consumer"])
+	require.Contains(t, accounts, fmt.Sprintf(`AccountNexus = %q`, trigger.Metadata["account"]))
+	c := &first[*appsv1.StatefulSet](m, "nats").Spec.Template.Spec.Containers[0]
+	require.True(t, strings.HasSuffix(m.environ(c)["NEXUS_NATS_MONITOR_LISTEN"], ":"+strconv.Itoa(monitorPort)))
+	require.True(t, strings.HasSuffix(trigger.Metadata["natsServerMonitoringEndpoint"], ":"+strconv.Itoa(monitorPort)))
 }
 
 // requireTLS wants clients to have the authority, and only the server its key.

@@ -340,18 +340,22 @@ func onlyTheGatewayIsOpen(m *manifests, _ reference) []string {
 }
 
 // scrapesOnly says that an opening is for namespaces which somebody has labelled, to
-// the port of operations alone.
+// the port of operations or the monitoring pages of NATS alone.
 func scrapesOnly(in networkingv1.NetworkPolicyIngressRule) bool {
 	for _, peer := range in.From {
 		if peer.NamespaceSelector == nil || peer.NamespaceSelector.MatchLabels["nexus.internal/scrapes"] != "true" || peer.IPBlock != nil {
 			return false
 		}
 	}
-	return len(in.From) > 0 && len(in.Ports) == 1 && in.Ports[0].Port.IntValue() == opsPort
+	return len(in.From) > 0 && len(in.Ports) == 1 && slices.Contains([]int{opsPort, monitorPort}, in.Ports[0].Port.IntValue())
 }
 
-// opsPort is where processes answer probes and scrapes.
-const opsPort = 9090
+const (
+	// opsPort is where processes answer probes and scrapes.
+	opsPort = 9090
+	// monitorPort is where NATS shows its consumers to a scaler.
+	monitorPort = 8222
+)
 
 // everythingIsWatched wants each service probed and scraped where it answers, and
 // Prometheus let in there.
