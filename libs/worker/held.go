@@ -152,15 +152,19 @@ func (h *heldJobs) cancel(match func(*item) bool, cause error) {
 	}
 }
 
-// leased lists the jobs that run here, whose leases are to be renewed.
-func (h *heldJobs) leased() []*item {
+// snapshot lists the jobs whose leases to renew, and the messages whose claims have no
+// answer yet.
+func (h *heldJobs) snapshot() (leased []*item, unclaimed map[*delivery]struct{}) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	var leased []*item
+	unclaimed = map[*delivery]struct{}{}
 	for i := range h.items {
-		if i.cancel != nil {
+		switch {
+		case i.cancel != nil:
 			leased = append(leased, i)
+		case !i.settled.Load():
+			unclaimed[i.delivery] = struct{}{}
 		}
 	}
-	return leased
+	return leased, unclaimed
 }

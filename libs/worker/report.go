@@ -132,7 +132,13 @@ func (w *Worker) supervise(ctx context.Context) {
 // heartbeat renews all leases, and takes the progress of the runs along where
 // asked to.
 func (w *Worker) heartbeat(ctx context.Context, progress bool) {
-	leased := w.held.leased()
+	leased, unclaimed := w.held.snapshot()
+	for d := range unclaimed {
+		// The jobs service is away. Delivered again, the message would only wait twice.
+		if err := d.msg.InProgress(); err != nil {
+			w.log.Warn().Err(err).Msg("could not keep a run message alive")
+		}
+	}
 	req := contract.HeartbeatRequest{Worker: w.cfg.Name, Queue: w.cfg.Queue, JobTypes: w.jobTypes(), InFlight: len(leased)}
 	for first := true; first || len(leased) > 0; first = false {
 		n := min(len(leased), contract.MaxBatch)
