@@ -12,8 +12,9 @@ import (
 	"nexus.internal/libs/run"
 )
 
-// patience is how long a test waits for something that should happen at once.
-const patience = 20 * time.Second
+// patience is how long a test waits for something that should happen at once: long
+// enough for two cores on which other tests look for data races.
+const patience = time.Minute
 
 // Start runs components as a process would and returns once all are ready.
 // stop drains them; it is called at the end of the test at the latest.

@@ -184,7 +184,8 @@ func TestDoorRefuses(t *testing.T) {
 }
 
 // oneLine is how a text looks in a header.
-func oneLine(s string) string { return strings.NewReplacer("\r", " ", "\n", " ").Replace(s) }
+// oneLine is a reason as a header holds it.
+func oneLine(s string) string { return contract.Cut(strings.Join(strings.Fields(s), " "), 1024) }
 
 // What one door refuses the other refuses too, with the same code and in the same
 // words.
