@@ -67,7 +67,7 @@ cover: ## Run all tests and print the coverage of each file and service, and wha
 cover-report: ## Print the coverage of the last run; fail when a service is below COVER_MIN percent
 	@cd $(CACHE)/cover && if [ -n "$$(ls programs)" ]; then go tool covdata textfmt -i programs -o programs.out; fi
 	@cd tools && GOWORK=off go run ./cover -module nexus.internal -root .. -min $(COVER_MIN) \
-		-skip libs/testkit,services/e2e,bench,chaos $(CACHE)/cover/*.out
+		-skip libs/testkit,services/e2e,bench,chaos,deploy/clustertest $(CACHE)/cover/*.out
 
 lint: bin/golangci-lint ## Run the linters over every module
 	$(GOLANGCI) run --allow-serial-runners $(MODULES:%=./%/...)
