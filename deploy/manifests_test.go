@@ -120,6 +120,8 @@ func newObject(typed metav1.TypeMeta) metav1.Object {
 		return &networkingv1.Ingress{}
 	case "keda.sh/v1alpha1 ScaledObject":
 		return &scaledObject{}
+	case "postgresql.cnpg.io/v1 Cluster":
+		return &databaseCluster{}
 	case "keda.sh/v1alpha1 TriggerAuthentication":
 		return &triggerAuthentication{}
 	case "networking.k8s.io/v1 NetworkPolicy":
@@ -215,6 +217,7 @@ func TestOverlays(t *testing.T) {
 	// One after the other, and nowhere else: see render.
 	dev, prod, scaled := render(t, "dev"), render(t, "prod"), render(t, "example")
 	clustered, secured, lagging := render(t, "prod-cluster"), render(t, with(t, "prod-cluster", "nats-tls")), render(t, with(t, "prod", "workers", "keda-nats"))
+	operated, kept := render(t, with(t, "prod", "cloudnativepg", "postgres-ca")), render(t, "../examples/cloudnativepg")
 	t.Run("dev follows the rules", func(t *testing.T) {
 		t.Parallel()
 		requireRules(t, decodeAll(t, "dev", dev), ref)
@@ -243,6 +246,13 @@ func TestOverlays(t *testing.T) {
 		m := decodeAll(t, "prod", lagging)
 		requireRules(t, m, ref)
 		requireLag(t, m)
+	})
+	t.Run("a Postgres that an operator keeps", func(t *testing.T) {
+		t.Parallel()
+		m := decodeAll(t, "prod", operated)
+		requireRules(t, m, ref)
+		requireCA(t, decodeAll(t, "prod", scaled))
+		requireOperated(t, m, decodeAll(t, "", kept), ref)
 	})
 	t.Run("TLS to NATS", func(t *testing.T) {
 		t.Parallel()

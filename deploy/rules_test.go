@@ -412,7 +412,8 @@ func selectorsSelect(m *manifests, _ reference) []string {
 			peers = append(peers, out.To...)
 		}
 		for _, peer := range peers {
-			if peer.PodSelector != nil {
+			// Pods of another namespace are not made here.
+			if peer.PodSelector != nil && peer.NamespaceSelector == nil {
 				check("a peer of NetworkPolicy", policy.Name, peer.PodSelector)
 			}
 		}
